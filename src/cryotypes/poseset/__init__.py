@@ -1,0 +1,26 @@
+"""Particle poses, 2D and 3D."""
+
+from cryotypes._lazy import lazy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._operations import concatenate as concatenate
+    from ._operations import select as select
+    from ._operations import split as split
+    from ._protocol import PoseSet as PoseSet
+    from ._protocol import PoseSetProtocol as PoseSetProtocol
+    from ._validators import validate_poseset as validate_poseset
+else:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            "PoseSet": "_protocol",
+            "PoseSetProtocol": "_protocol",
+            "concatenate": "_operations",
+            "select": "_operations",
+            "split": "_operations",
+            "validate_poseset": "_validators",
+        },
+    )
+
+__all__ = ["PoseSet", "PoseSetProtocol", "concatenate", "select", "split", "validate_poseset"]

@@ -1,0 +1,32 @@
+"""Tilt-series alignments: a pandas DataFrame, one row a tilt image."""
+
+from cryotypes._lazy import lazy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._data_labels import ProjectionModelDataLabels as ProjectionModelDataLabels
+    from ._dimensions import dimensions_of as dimensions_of
+    from ._typing import ProjectionModel as ProjectionModel
+    from ._utils import (
+        projection_model_to_projection_matrices as projection_model_to_projection_matrices,
+    )
+    from ._validators import validate_projection_model as validate_projection_model
+else:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            "ProjectionModelDataLabels": "_data_labels",
+            "ProjectionModel": "_typing",
+            "dimensions_of": "_dimensions",
+            "projection_model_to_projection_matrices": "_utils",
+            "validate_projection_model": "_validators",
+        },
+    )
+
+__all__ = [
+    "ProjectionModel",
+    "ProjectionModelDataLabels",
+    "dimensions_of",
+    "projection_model_to_projection_matrices",
+    "validate_projection_model",
+]

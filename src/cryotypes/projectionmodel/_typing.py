@@ -1,0 +1,5 @@
+"""A ProjectionModel is a pandas DataFrame."""
+
+import pandas as pd
+
+ProjectionModel = pd.DataFrame

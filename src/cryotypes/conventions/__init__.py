@@ -1,0 +1,37 @@
+"""How programs write rotations, origins, units and signs: rows of data and one small engine."""
+
+from ._engine import (
+    compose,
+    decode_orientation,
+    decode_position,
+    decode_shift,
+    decode_tilts,
+    encode_orientation,
+    encode_position,
+    encode_shift,
+    encode_tilts,
+    factor,
+    nearest_euler,
+    rescale,
+)
+from ._model import Offset, Place, PoseConvention, TiltConvention, Turn
+
+__all__ = [
+    "Offset",
+    "Place",
+    "PoseConvention",
+    "TiltConvention",
+    "Turn",
+    "compose",
+    "decode_orientation",
+    "decode_position",
+    "decode_shift",
+    "decode_tilts",
+    "encode_orientation",
+    "encode_position",
+    "encode_shift",
+    "encode_tilts",
+    "factor",
+    "nearest_euler",
+    "rescale",
+]

@@ -1,0 +1,146 @@
+"""How a format declares itself. Standard library only."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import zlib
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from cryotypes.errors import ReadError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+Kind = Literal["poses", "image", "projection_model"]
+HEAD_SIZE = 1 << 16
+_COMPRESSION = (".gz", ".bz2")
+
+
+@dataclass(frozen=True)
+class Head:
+    """The beginning of a file, read once for all sniffers.
+
+    Parameters
+    ----------
+    path : Path
+    data : bytes
+        The first 64 KiB, uncompressed; empty for a directory.
+    """
+
+    path: Path
+    data: bytes
+
+    @classmethod
+    def of(cls, path: Path) -> Head:
+        """Read the head of a file; directories have none.
+
+        Raises
+        ------
+        OSError
+            Python's own, for a missing or unreadable file.
+        ReadError
+            If compressed data are damaged.
+        """
+        if path.is_dir():
+            return cls(path, b"")
+        with reading_bytes(path) as file:
+            return cls(path, file.read(HEAD_SIZE))
+
+    @property
+    def suffix(self) -> str:
+        """The lower-case suffix, without that of a compression."""
+        return suffix_of(self.path)
+
+    @property
+    def text(self) -> str:
+        """The data as text; whatever is not UTF-8 is replaced."""
+        return self.data.decode("utf-8", errors="replace")
+
+
+def suffix_of(path: Path) -> str:
+    """Return the lower-case suffix without a compression's: ``.mrc`` of ``a.MRC.gz``."""
+    path = Path(path.name.lower())
+    return path.with_suffix("").suffix if path.suffix in _COMPRESSION else path.suffix
+
+
+def compression_of(path: Path) -> str:
+    """Return ``.gz``, ``.bz2`` or an empty string."""
+    suffix = path.suffix.lower()
+    return suffix if suffix in _COMPRESSION else ""
+
+
+@contextmanager
+def reading_bytes(path: Path) -> Iterator[Any]:
+    """Open for reading bytes, uncompressed; gzip and bzip2 are known by their content.
+
+    Raises
+    ------
+    OSError
+        Python's own, for a missing or unreadable file.
+    ReadError
+        If compressed data are damaged.
+    """
+    with path.open("rb") as file:
+        magic = file.read(3)
+    opener: Any = gzip.open if magic[:2] == b"\x1f\x8b" else bz2.open if magic == b"BZh" else open
+    try:
+        with opener(path, "rb") as file:
+            yield file
+    except (EOFError, zlib.error) as error:
+        raise ReadError(f"damaged compressed file ({error})", path) from error
+    except OSError as error:
+        if error.errno is not None:  # the system's complaint, not that of the decompression
+            raise
+        raise ReadError(f"damaged compressed file ({error})", path) from error
+
+
+@dataclass(frozen=True)
+class Format:
+    """A file format: what it is called, how to know it, how to read and write it.
+
+    Parameters
+    ----------
+    name, title : str
+        Stable identifier, and a name for people.
+    kind : {"poses", "image", "projection_model"}
+        What a file of this format holds.
+    suffixes : tuple of str
+        Lower case, with the dot, the preferred one first.
+    read : callable
+        ``read(path, *, options…)`` returns a list of PoseSets, an Image, or a ProjectionModel.
+    write : callable, optional
+        ``write(data, path, *, overwrite, options…)`` returns a LossReport. It receives a list of
+        PoseSets, an Image or a ProjectionModel, validated.
+    sniff : callable, optional
+        ``sniff(head)`` tells from the first bytes whether this is the format.
+    keeps : frozenset of str
+        Fields that survive writing and reading.
+    tolerance : dict
+        Field name to the largest change (pixels, degrees) of a round trip.
+    compression : tuple of str
+        Suffixes of compressions that are read and written, e.g. ``(".gz",)``.
+    needs : tuple of str
+        Optional packages.
+    evidence : str
+        How the meaning of the fields was established.
+    url : str
+        Where the format is described.
+    """
+
+    name: str
+    title: str
+    kind: Kind
+    suffixes: tuple[str, ...]
+    read: Callable[..., Any] | None = None
+    write: Callable[..., Any] | None = None
+    sniff: Callable[[Head], bool] | None = None
+    keeps: frozenset[str] = frozenset()
+    tolerance: dict[str, float] = field(default_factory=dict)
+    compression: tuple[str, ...] = ()
+    needs: tuple[str, ...] = ()
+    evidence: str = ""
+    url: str = ""

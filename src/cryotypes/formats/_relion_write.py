@@ -1,0 +1,325 @@
+"""Write RELION particle STAR files of any generation, from any of them or from elsewhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+
+from cryotypes.conventions import (
+    decode_orientation,
+    encode_orientation,
+    encode_position,
+    encode_shift,
+    factor,
+    nearest_euler,
+    rescale,
+)
+from cryotypes.errors import WriteError
+from cryotypes.loss import LossReport
+
+from . import _relion
+from . import _relion_labels as labels
+from ._files import writing_bytes
+from ._relion_optics import Optics
+from ._star import Block, write_star
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from os import PathLike
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from scipy.spatial.transform import Rotation
+
+    from cryotypes.poseset import PoseSet
+
+    from ._relion_labels import Dialect
+
+    Floats = NDArray[np.float64]
+
+_KNOWN_FIELDS = {
+    "position", "shift", "orientation", "experiment_id", "pixel_spacing", "source", "features",
+    "metadata",
+}  # fmt: skip
+
+
+def write(
+    data: list[PoseSet],
+    path: Path,
+    *,
+    overwrite: bool = False,
+    dialect: str | None = None,
+    tomograms: str | PathLike[str] | None = None,
+    tomogram_dimensions: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
+    ndim: int | None = None,
+) -> LossReport:
+    """Write particles; those read from one file go back in their original order.
+
+    Parameters
+    ----------
+    data : list of PoseSet
+    path : path
+    overwrite : bool
+    dialect : {"3.0", "3.1", "4.0", "5.0"}, optional
+        RELION's generation. By default that of the file the particles come from; else 3.1 for 2D
+        data, 5.0 where the tomograms' sizes are known, and 4.0 (which RELION 5 reads, too).
+    tomograms : path, optional
+        tomograms.star or optimisation_set.star, for the sizes and the pixel size of tilt series.
+    tomogram_dimensions : (x, y, z), or dict of these by experiment, optional
+        Sizes instead, in pixels of the particles.
+    ndim : {2, 3}, optional
+        Whether to write z. By default as read, else 3.
+
+    Raises
+    ------
+    WriteError
+        If something that RELION needs is unknown: the pixel spacing, the size of a tomogram.
+    """
+    writer = _Writer(path, data, dialect, tomograms, tomogram_dimensions, ndim)
+    blocks = writer.blocks()
+    with writing_bytes(path, overwrite) as file:
+        write_star(file, blocks, writer.dialect.version)
+    return writer.report
+
+
+class _Writer:
+    """All particles as one table."""
+
+    def __init__(
+        self,
+        path: Path,
+        posesets: list[PoseSet],
+        dialect: str | None,
+        tomograms: str | PathLike[str] | None,
+        dimensions: Any,
+        ndim: int | None,
+    ) -> None:
+        self.path, self.posesets = path, posesets
+        self.metadata = [getattr(p, "metadata", None) or {} for p in posesets]
+        self.known = {} if tomograms is None else _relion.read_tomograms(tomograms)
+        self.dimensions = dimensions
+        self.ndim = ndim or (2 if all(m.get("ndim") == 2 for m in self.metadata) else 3)
+        self.dialect = self._dialect(dialect)
+        self.counts = [len(p.position) for p in posesets]  # type: ignore[arg-type]
+        self.report = LossReport(kept=["position", "experiment_id", "pixel_spacing"])
+        self.features = self._features()
+        self.optics = Optics(self)
+
+    def _dialect(self, name: str | None) -> Dialect:
+        if name is None:
+            read_as = {m.get("dialect") for m in self.metadata}
+            if len(read_as) == 1 and read_as <= set(labels.DIALECTS):
+                name = str(next(iter(read_as)))
+            elif self.ndim == 2:
+                name = "3.1"
+            else:
+                sized = all(self.size(i) is not None for i in range(len(self.posesets)))
+                name = "5.0" if sized else "4.0"
+        if name not in labels.DIALECTS:
+            raise ValueError(f"dialect: expected one of {', '.join(labels.DIALECTS)}, found {name}")
+        return labels.DIALECTS[name]
+
+    def size(self, index: int) -> Floats | None:
+        """Size of a PoseSet's tomogram, in pixels of the particles."""
+        poses = self.posesets[index]
+        size = self.dimensions
+        if hasattr(size, "get"):
+            size = size.get(poses.experiment_id)
+        if size is not None:
+            return np.asarray(size, dtype=float)
+        tomogram = self.known.get(poses.experiment_id)
+        stated: Any = self.metadata[index].get("tomogram", {})
+        if tomogram is not None and tomogram.dimensions is not None:
+            size, spacing = tomogram.dimensions, tomogram.pixel_spacing
+        elif stated.get("dimensions") is not None:
+            size, spacing = stated["dimensions"], stated.get("pixel_spacing", 0)
+        else:
+            return None
+        if not spacing or not poses.pixel_spacing:
+            return np.asarray(size, dtype=float)
+        return rescale(size, spacing, poses.pixel_spacing)
+
+    def column(self, values: Sequence[Any]) -> NDArray[Any]:
+        """Repeat one value a PoseSet for each of its particles."""
+        return np.repeat(np.asarray(values), self.counts)
+
+    @property
+    def spacing(self) -> Floats:
+        """Å per pixel for each particle, all known."""
+        unknown = [p.experiment_id for p in self.posesets if not p.pixel_spacing > 0]
+        if unknown:
+            raise WriteError(
+                f"RELION {self.dialect.name} needs the pixel spacing, which is unknown (0) for "
+                f"experiment {unknown[0]!r}; set pixel_spacing (--pixel-spacing)",
+                self.path,
+            )
+        return self.column([float(p.pixel_spacing) for p in self.posesets])
+
+    def _features(self) -> pd.DataFrame:
+        """Join all features; poses that stand in them are dropped, ours are newer."""
+        frames = []
+        extra: dict[str, None] = {}
+        for poses, count in zip(self.posesets, self.counts, strict=True):
+            frame = getattr(poses, "features", None)
+            frames.append(pd.DataFrame(index=pd.RangeIndex(count)) if frame is None else frame)
+            own = {f for f in vars(poses) if not f.startswith("_")} - _KNOWN_FIELDS
+            extra.update(dict.fromkeys(sorted(own)))
+        for name in extra:
+            self.report.lost[name] = "RELION has no such field; put it into features"
+        features = pd.concat(frames) if len(frames) > 1 else frames[0]
+        stale = [n for n in features.columns if n in labels.POSE_LABELS or n == self.experiment]
+        if features.shape[1] > len(stale):
+            self.report.kept.append("features")
+        return features.drop(columns=stale)
+
+    @property
+    def experiment(self) -> str | None:
+        """The label that names experiments; None where image names do."""
+        if self.dialect.tomography:
+            return "rlnTomoName"
+        as_read = {m.get("experiment_label", "rlnMicrographName") for m in self.metadata}
+        return None if as_read == {None} else "rlnMicrographName"
+
+    def blocks(self) -> list[Block]:
+        """Return the file's blocks in order, that of the particles last."""
+        pose = self._pose_columns()
+        features = _relion.to_polars(self.features)
+        names = {n: "_".join(n.split()) or "unnamed" for n in features.columns}
+        features = features.rename(names)
+        clash = [n for n in features.columns if n in pose.columns]
+        table = pl.concat([pose, features.drop(clash)], how="horizontal")
+        table = table.select(self._order(table.columns))[self._rows()]
+        blocks = self._other_blocks()
+        if self.optics.table is not None:
+            blocks.append(Block("optics", self.optics.table))
+        name = "particles" if self.dialect.optics else ""
+        as_read = {m.get("particles") for m in self.metadata}
+        same = all(m.get("dialect") == self.dialect.name for m in self.metadata)
+        if same and len(as_read) == 1:
+            name = str(next(iter(as_read)))
+        return [*blocks, Block(name, table)]
+
+    def _other_blocks(self) -> list[Block]:
+        blocks: dict[str, Any] = {}
+        for metadata in self.metadata:
+            for name, content in metadata.get("blocks", {}).items():
+                if name != "optics":
+                    blocks.setdefault(name, content)
+        if not self.dialect.optics:
+            for name in blocks:
+                self.report.lost[f"block {name!r}"] = "RELION 3.0 files have one block"
+            return []
+        return [_relion.block_of(name, content) for name, content in blocks.items()]
+
+    def _order(self, columns: list[str]) -> list[str]:
+        """As in the file the particles come from; new columns follow."""
+        read = list(dict.fromkeys(n for m in self.metadata for n in m.get("labels", [])))
+        return [n for n in read if n in columns] + [n for n in columns if n not in read]
+
+    def _rows(self) -> NDArray[np.int64]:
+        """Sort by row number if all particles are of one file and each row is there once."""
+        index = self.features.index
+        one_file = len({str(p.source) for p in self.posesets}) == 1
+        if one_file and pd.api.types.is_integer_dtype(index.dtype) and index.is_unique:
+            return np.argsort(index.to_numpy(), kind="stable")
+        return np.arange(len(index))
+
+    def _pose_columns(self) -> pl.DataFrame:
+        columns: dict[str, Any] = {}
+        experiment = self.experiment
+        if experiment is not None:
+            ids = [p.experiment_id for p in self.posesets]
+            values = np.repeat(np.array(ids, dtype=object), self.counts)
+            columns[experiment] = pl.Series(experiment, values.tolist(), dtype=pl.String)
+        columns.update(self._positions())
+        frame = self._subtomogram_frame()
+        columns.update(self._angles(frame))
+        columns.update(self._shifts(frame))
+        columns.update(self.optics.particle_columns)
+        return pl.DataFrame(columns)
+
+    def _positions(self) -> dict[str, Floats]:
+        names = self.dialect.coordinates
+        place = self.dialect.convention.place
+        position = np.concatenate([np.asarray(p.position, dtype=float) for p in self.posesets])
+        if place.origin == "centre":
+            sizes = [self.size(index) for index in range(len(self.posesets))]
+            missing = [
+                p.experiment_id for p, s in zip(self.posesets, sizes, strict=True) if s is None
+            ]
+            if missing:
+                raise WriteError(
+                    f"RELION 5 counts from the centre of the tomogram, and the size of "
+                    f"{missing[0]!r} is unknown: give tomograms= (--tomograms tomograms.star), "
+                    'tomogram_dimensions= (--tomogram-size X Y Z), or choose dialect="4.0"',
+                    self.path,
+                )
+            dimensions = np.repeat(np.array(sizes).reshape(-1, 3), self.counts, axis=0)
+            written = encode_position(position, place, self.spacing[:, None], dimensions)
+        else:
+            written = encode_position(self.optics.in_file_pixels(position), place, 1.0)
+        return dict(zip(names[: self.ndim], written.T, strict=False))
+
+    def _subtomogram_frame(self) -> Rotation | None:
+        """Rotations of subtomograms that were extracted already turned."""
+        if not set(labels.SUBTOMOGRAM) <= set(self.features.columns):
+            return None
+        turn = self.dialect.convention.turn
+        angles = self.features[list(labels.SUBTOMOGRAM)].to_numpy(dtype=float)
+        if self.dialect.tomography and not np.isnan(angles).any():
+            return decode_orientation(angles, turn)
+        gone = [n for n in (*labels.SUBTOMOGRAM, *labels.PRIORS) if n in self.features]
+        self.features = self.features.drop(columns=gone)
+        self.report.converted["subtomogram angles"] = "composed into rlnAngleRot, Tilt, Psi"
+        if any(name in gone for name in labels.PRIORS):
+            self.report.lost["angle priors"] = "they refer to the subtomograms' frames"
+        return None
+
+    def _angles(self, frame: Rotation | None) -> dict[str, Floats]:
+        present = [p.orientation is not None for p in self.posesets]
+        if not any(present):
+            return {}
+        from scipy.spatial.transform import Rotation
+
+        if not all(present):
+            blank = next(p.experiment_id for p in self.posesets if p.orientation is None)
+            self.report.lost["orientation"] = (
+                f"unknown for experiment {blank!r}, written as zero angles beside known ones"
+            )
+        stacks: list[Rotation] = [
+            Rotation.identity(n) if p.orientation is None else p.orientation
+            for p, n in zip(self.posesets, self.counts, strict=True)
+            if n
+        ]
+        self.report.kept.append("orientation")
+        if not stacks:
+            return {name: np.zeros(0) for name in labels.ANGLES}
+        orientation = factor(Rotation.concatenate(stacks), frame)
+        angles = encode_orientation(orientation, self.dialect.convention.turn)
+        if labels.PRIORS[0] in self.features.columns:
+            angles = nearest_euler(angles, self.features[labels.PRIORS[0]].to_numpy(dtype=float))
+        return dict(zip(labels.ANGLES, angles.T, strict=True))
+
+    def _shifts(self, frame: Rotation | None) -> dict[str, Floats]:
+        if all(p.shift is None for p in self.posesets):
+            return {}
+        self.report.kept.append("shift")
+        shift = np.concatenate(
+            [
+                np.zeros((n, 3)) if p.shift is None else np.asarray(p.shift, dtype=float)
+                for p, n in zip(self.posesets, self.counts, strict=True)
+            ]
+        )
+        offset = self.dialect.convention.offset
+        assert offset is not None
+        if offset.unit == "pixel":
+            image = self.optics.image_spacing
+            spacing: Any = 1.0 if image is None else self.spacing[:, None]
+            image = None if image is None else image[:, None]
+            written = encode_shift(shift, offset, spacing, frame, image)
+        else:
+            written = encode_shift(shift, offset, self.spacing[:, None], frame)
+        return dict(zip(self.dialect.origins[: self.ndim], written.T, strict=False))

@@ -1,0 +1,425 @@
+"""RELION particle STAR files: 2.x, 3.0, 3.1, 4 and 5; single particles and tomography.
+
+Angles are rot, tilt, psi; origins are subtracted; coordinates count from the centre of the first
+pixel, or (5) in Å from the tomogram's centre N / 2. In tomography the orientation is the
+subtomogram's times the particle's, and origins are in the subtomogram's frame. The rows are in
+`cryotypes.conventions`.
+
+https://relion.readthedocs.io/en/latest/Reference/Conventions.html
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from cryotypes.conventions import (
+    compose,
+    decode_orientation,
+    decode_position,
+    decode_shift,
+    rescale,
+)
+from cryotypes.errors import GuessWarning, ReadError
+from cryotypes.poseset import PoseSet
+
+from . import _relion
+from . import _relion_labels as labels
+from ._format import Format, Head
+from ._relion_labels import Columns, Dialect
+from ._relion_write import write
+from ._star import Block, read_star
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from os import PathLike
+
+    from numpy.typing import NDArray
+    from scipy.spatial.transform import Rotation
+
+    from ._relion import Tomogram
+
+Size = tuple[float, float, float]
+_PARTICLE_LABELS = (
+    *labels.COORDINATES[:1],
+    *labels.CENTRED[:1],
+    *labels.ANGLES,
+    *labels.SUBTOMOGRAM[:1],
+    "rlnImageName",
+)
+
+
+def sniff(head: Head) -> bool:
+    """STAR text with coordinates, angles or image names; or an optimisation set."""
+    if _relion.has_labels(head, "rlnTomoTiltSeriesStarFile", "rlnTomoNominalStageTiltAngle"):
+        return False
+    return _relion.has_labels(head, *_PARTICLE_LABELS, "rlnTomoParticlesFile")
+
+
+def read(
+    path: Path,
+    *,
+    tomograms: str | PathLike[str] | None = None,
+    tomogram_dimensions: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
+    pixel_spacing: float | None = None,
+) -> list[PoseSet]:
+    """Read particles, one PoseSet an experiment (and pixel spacing), in order of appearance.
+
+    Parameters
+    ----------
+    path : path
+        A particle STAR file, or an optimisation_set.star that names one.
+    tomograms : path, optional
+        tomograms.star or optimisation_set.star, for the sizes that centred coordinates need. By
+        default the optimisation sets beside the file are asked, then a tomograms.star beside it.
+    tomogram_dimensions : (x, y, z), or dict of these by experiment, optional
+        Sizes in pixels of the unbinned tilt series, instead.
+    pixel_spacing : float, optional
+        Å per pixel of the coordinates, where the file does not tell or is wrong.
+
+    Returns
+    -------
+    list of PoseSet
+        ``features`` hold all other columns, with the row in the file as index; ``metadata`` the
+        dialect, the order of the columns, the other blocks, and the tomogram's size.
+
+    Raises
+    ------
+    ReadError
+        If the file holds no particles, a pose column holds text, or centred coordinates lack the
+        tomogram's size.
+
+    Warns
+    -----
+    GuessWarning
+        If the pixel size of the coordinates is doubtful.
+    """
+    is_set = _relion.is_optimisation_set(Head.of(path))
+    entries = _relion.read_optimisation_set(path) if is_set else {}
+    if entries:
+        tomograms = tomograms or _relion.named_file(entries, "rlnTomoTomogramsFile", path)
+        path = _relion.named_file(entries, "rlnTomoParticlesFile", path)
+    blocks = read_star(path)
+    particles = _particle_block(blocks, path)
+    optics = next((b.table for b in blocks if b.name == "optics" and b is not particles), None)
+    dialect = labels.dialect_of(set(particles.table.columns), optics is not None)
+    rows = _Rows(path, particles, Columns(particles.table, optics), dialect, pixel_spacing)
+    sizes = _Sizes(path, tomograms, tomogram_dimensions)
+    metadata = {
+        "format": "relion-star",
+        "dialect": dialect.name,
+        "labels": particles.table.columns,
+        "experiment_label": rows.experiment_label,
+        "ndim": 3 if rows.centred or "rlnCoordinateZ" in particles.table else 2,
+        "particles": particles.name,
+        "blocks": {b.name: _relion.content_of(b) for b in blocks if b is not particles},
+    }
+    return rows.posesets(sizes, metadata)
+
+
+def _particle_block(blocks: list[Block], path: Path) -> Block:
+    """Find the block that holds the poses; old programs do not call it particles."""
+    named = [b for b in blocks if b.name == "particles"]
+    holding = [b for b in blocks if set(_PARTICLE_LABELS).intersection(b.table.columns)]
+    found = named or holding
+    if not found:
+        raise ReadError(
+            f"expected particles (rlnCoordinateX, rlnAngleRot, …), found the blocks "
+            f"{_relion.describe_blocks(blocks)}",
+            path,
+        )
+    if len(found) > 1:
+        names = ", ".join(repr(b.name) for b in found)
+        raise ReadError(f"expected one block with particles, found {names}", path)
+    return found[0]
+
+
+class _Sizes:
+    """Where the sizes of tomograms come from; asked only if needed."""
+
+    def __init__(
+        self,
+        path: Path,
+        tomograms: str | PathLike[str] | None,
+        dimensions: Sequence[float] | Mapping[str, Sequence[float]] | None,
+    ) -> None:
+        self.path, self.dimensions = path, dimensions
+        self.file = Path(tomograms) if tomograms is not None else None
+        self._known: dict[str, Tomogram] | None = None
+
+    @property
+    def known(self) -> dict[str, Tomogram]:
+        """Tomograms by name, from the file given or found."""
+        if self._known is None:
+            self.file = self.file or _relion.find_tomograms(self.path)
+            self._known = {} if self.file is None else _relion.read_tomograms(self.file)
+        return self._known
+
+    def of(self, experiment: str) -> Size | None:
+        """Return the unbinned size of a tomogram, if it is known."""
+        size: Any = self.dimensions
+        if hasattr(size, "get"):
+            size = size.get(experiment)
+        elif size is not None and len(size) != 3:
+            raise ValueError(f"tomogram_dimensions: expected x, y, z, found {size}")
+        if size is None and experiment in self.known:
+            size = self.known[experiment].dimensions
+        return None if size is None else tuple(size)
+
+    def need(self, experiments: Sequence[str]) -> dict[str, Size]:
+        """Return the sizes of all of these.
+
+        Raises
+        ------
+        ReadError
+            Naming those whose size nobody knows.
+        """
+        sizes = {name: size for name in experiments if (size := self.of(name)) is not None}
+        missing = [name for name in experiments if name not in sizes]
+        if missing:
+            where = f"{self.file} does not state it" if self.file else "no tomograms.star was found"
+            listing = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
+            raise ReadError(
+                f"centred coordinates need the size of tomogram {listing}; {where}: give "
+                "tomograms= (--tomograms tomograms.star) or tomogram_dimensions= "
+                "(--tomogram-size X Y Z, unbinned pixels)",
+                self.path,
+            )
+        return sizes
+
+
+class _Rows:
+    """The rows of the particle table, decoded as a whole and then cut by experiment."""
+
+    def __init__(
+        self,
+        path: Path,
+        block: Block,
+        columns: Columns,
+        dialect: Dialect,
+        pixel_spacing: float | None,
+    ) -> None:
+        self.path, self.block, self.columns, self.dialect = path, block, columns, dialect
+        self.table = block.table
+        self.used: set[str] = set()
+        self.centred = labels.CENTRED[0] in self.table
+        self.experiment_label = next((x for x in _experiments(dialect) if x in self.table), None)
+        if self.experiment_label is not None:
+            self.used.add(self.experiment_label)
+        self.spacing = self._spacing(pixel_spacing)
+
+    def vectors(self, names: Sequence[str]) -> NDArray[np.float64] | None:
+        """Return the named columns as (n, 3), absent ones zero; None if none is there.
+
+        Raises
+        ------
+        ReadError
+            If one holds text.
+        """
+        if not any(name in self.table for name in names):
+            return None
+        result = np.zeros((self.table.height, len(names)))
+        for column, name in enumerate(names):
+            if name in self.table:
+                self.used.add(name)
+                result[:, column] = self._numbers(name)
+        return result
+
+    def _numbers(self, name: str) -> NDArray[np.float64]:
+        column = self.table[name]
+        if column.dtype.is_numeric() and not column.null_count():
+            return column.to_numpy()
+        numbers = column.cast(pl.Float64, strict=False)
+        if not numbers.null_count():
+            return numbers.to_numpy()
+        row = int(numbers.is_null().arg_max() or 0)
+        raise ReadError(
+            f"block {self.block.name!r}, column {name}, row {row + 1}: expected a number, found "
+            f"{column[row]!r}",
+            self.path,
+        )
+
+    def _spacing(self, given: float | None) -> NDArray[np.float64]:
+        """Å per pixel of the coordinates, 0 where unknown."""
+        n = self.table.height
+        if given is not None:
+            return np.full(n, float(given))
+        known = {
+            name: values
+            for name, values in self.columns.spacing_sources()
+            if values is not None and len(values) and not np.isnan(values).all()
+        }
+        if set(known) == {labels.IMAGE_PIXEL, labels.ORIGINAL_PIXEL} and not self.centred:
+            image, original = known[labels.IMAGE_PIXEL], known[labels.ORIGINAL_PIXEL]
+            if n and not np.allclose(image, original, rtol=1e-4, equal_nan=True):
+                warnings.warn(
+                    f"{self.path}: the pixel size of the coordinates is doubtful: assumed "
+                    f"{labels.IMAGE_PIXEL} {image[0]:g} Å, but {labels.ORIGINAL_PIXEL} is "
+                    f"{original[0]:g} Å; give pixel_spacing= (--pixel-spacing)",
+                    GuessWarning,
+                    stacklevel=6,
+                )
+        found = self.columns.coordinate_spacing()
+        return np.zeros(n) if found is None else np.nan_to_num(found, nan=0.0)
+
+    def need_spacing(self, what: str) -> NDArray[np.float64]:
+        """Return (n, 1) spacings, all known.
+
+        Raises
+        ------
+        ReadError
+            If one is not.
+        """
+        if (self.spacing <= 0).any():
+            raise ReadError(
+                f"{what} in angstrom need the pixel size of the coordinates, which the file does "
+                "not state: give pixel_spacing= (--pixel-spacing)",
+                self.path,
+            )
+        return self.spacing[:, None]
+
+    def experiments(self) -> tuple[NDArray[np.int64], list[str]]:
+        """Return a code for each row, and the names in order of first appearance."""
+        if self.experiment_label is not None:
+            names = self.table[self.experiment_label].cast(pl.String).fill_null("")
+        elif "rlnImageName" in self.table:
+            names = self.table["rlnImageName"].cast(pl.String).str.replace(r"^[^@]*@", "")
+        else:
+            names = pl.Series([""]).new_from_index(0, self.table.height)
+        unique = names.unique(maintain_order=True)
+        codes = names.replace_strict(
+            unique, pl.Series(range(len(unique)), dtype=pl.Int64), return_dtype=pl.Int64
+        )
+        return codes.to_numpy(), unique.to_list()
+
+    def position(self, sizes: _Sizes, codes: Any, names: list[str]) -> NDArray[np.float64]:
+        """Decode positions; particles without coordinates are at 0."""
+        if not self.centred:
+            place = labels.DIALECTS["3.1"].convention.place
+            written = self.vectors(labels.COORDINATES)
+            written = np.zeros((self.table.height, 3)) if written is None else written
+            return decode_position(written, place, 1.0)
+        found = sizes.need(names) if len(codes) else {}
+        dimensions = np.array([found[name] for name in names]).reshape(-1, 3)[codes]
+        written = self.vectors(labels.CENTRED)
+        assert written is not None
+        place = labels.DIALECTS["5.0"].convention.place
+        spacing = self.need_spacing("coordinates")
+        tilt = self.tilt_spacing()[:, None]
+        return decode_position(written, place, spacing, rescale(dimensions, tilt, spacing))
+
+    def tilt_spacing(self) -> NDArray[np.float64]:
+        """Å per pixel of the tilt series, in which sizes of tomograms are stated."""
+        stated = self.columns.numbers(labels.TILT_PIXEL)
+        return self.spacing if stated is None else np.where(stated > 0, stated, self.spacing)
+
+    def orientation(self, names: Sequence[str]) -> Rotation | None:
+        """Decode one of the two triplets of angles."""
+        angles = self.vectors(names)
+        return None if angles is None else decode_orientation(angles, self.dialect.convention.turn)
+
+    def shift(self, frame: Rotation | None) -> NDArray[np.float64] | None:
+        """Decode origins, in Å or in pixels of the images."""
+        written = self.vectors(labels.ORIGINS_ANGSTROM)
+        if written is not None:
+            offset = labels.DIALECTS["3.1"].convention.offset
+            assert offset is not None
+            spacing: Any = self.need_spacing("origins") if written.any() else 1.0
+            return decode_shift(written, offset, spacing, frame)
+        written = self.vectors(labels.ORIGINS_PIXEL)
+        if written is None:
+            return None
+        offset = labels.DIALECTS["3.0"].convention.offset
+        assert offset is not None
+        image = self.columns.image_spacing()
+        if image is None or (self.spacing <= 0).any():
+            return decode_shift(written, offset, 1.0, frame)
+        return decode_shift(written, offset, self.spacing[:, None], frame, image[:, None])
+
+    def posesets(self, sizes: _Sizes, metadata: dict[str, Any]) -> list[PoseSet]:
+        """Cut the rows by experiment and pixel spacing: sorted once, then slices."""
+        codes, names = self.experiments()
+        position = self.position(sizes, codes, names)
+        frame = self.orientation(labels.SUBTOMOGRAM)
+        self.used.difference_update(labels.SUBTOMOGRAM)  # a feature all the same
+        orientation = compose(frame, self.orientation(labels.ANGLES))
+        shift = self.shift(frame)
+        spacings, spacing_codes = np.unique(self.spacing, return_inverse=True)
+        groups = codes * max(1, len(spacings)) + spacing_codes
+        order = np.argsort(groups, kind="stable")
+        _, starts = np.unique(groups[order], return_index=True)
+        starts = starts[np.argsort(order[starts])]  # by first appearance
+        ends = {int(a): int(b) for a, b in _spans(groups[order])}
+        rest = self.table.select(pl.exclude(sorted(self.used)))
+        features = _relion.to_pandas(rest).take(order)
+        position = position[order]
+        shift = None if shift is None else shift[order]
+        orientation = None if orientation is None else orientation[order]
+        tilt = self.tilt_spacing().tolist()
+        result = []
+        for start in map(int, starts):
+            part = slice(start, ends[start])
+            row = order[start]
+            size = sizes.of(names[codes[row]]) if self.dialect.tomography else None
+            extra = {"tomogram": {"dimensions": size, "pixel_spacing": tilt[row]}} if size else {}
+            result.append(
+                PoseSet(
+                    position=position[part],
+                    shift=None if shift is None else shift[part],
+                    orientation=None if orientation is None else orientation[part],
+                    experiment_id=names[codes[row]],
+                    pixel_spacing=float(self.spacing[row]),
+                    source=self.path,
+                    features=features.iloc[part],
+                    metadata={**metadata, **extra},
+                )
+            )
+        return result or [self._empty(rest, orientation, shift, metadata)]
+
+    def _empty(self, rest: Any, orientation: Any, shift: Any, metadata: Any) -> PoseSet:
+        """A file without particles is one PoseSet without particles."""
+        return PoseSet(
+            position=np.zeros((0, 3)),
+            shift=shift,
+            orientation=orientation,
+            source=self.path,
+            features=_relion.to_pandas(rest),
+            metadata=metadata,
+        )
+
+
+def _experiments(dialect: Dialect) -> tuple[str, ...]:
+    """The labels that name an experiment: the tomogram in tomography, else the micrograph."""
+    return labels.EXPERIMENT_LABELS if dialect.tomography else labels.EXPERIMENT_LABELS[::-1]
+
+
+def _spans(groups: NDArray[np.int64]) -> list[tuple[int, int]]:
+    """Return start and end of each run of equal numbers."""
+    if not len(groups):
+        return []
+    edges = np.flatnonzero(np.diff(groups)) + 1
+    return list(zip([0, *edges], [*edges, len(groups)], strict=True))
+
+
+FORMAT = Format(
+    name="relion-star",
+    title="RELION particle STAR",
+    kind="poses",
+    suffixes=(".star",),
+    compression=(".gz", ".bz2"),
+    read=read,
+    write=write,
+    sniff=sniff,
+    keeps=frozenset(
+        {"position", "shift", "orientation", "experiment_id", "pixel_spacing", "features"}
+    ),
+    tolerance={"position": 1e-6, "shift": 1e-6, "orientation": 1e-6},
+    evidence="; ".join(
+        f"{d.convention.name}: {d.convention.evidence}" for d in labels.DIALECTS.values()
+    ),
+    url="https://relion.readthedocs.io/en/latest/Reference/Conventions.html",
+)

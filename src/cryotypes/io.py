@@ -1,0 +1,301 @@
+"""Read and write, whatever the format."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .errors import (
+    AmbiguousFormatError,
+    LossWarning,
+    ReadError,
+    UnknownFormatError,
+    WriteError,
+)
+from .formats._format import Head, suffix_of
+from .registry import formats, get_format
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from os import PathLike
+
+    from pandas import DataFrame
+
+    from .formats._format import Format, Kind
+    from .image import Image
+    from .loss import LossReport
+    from .poseset import PoseSet
+
+_KINDS = {"poses": "particle poses", "image": "an image", "projection_model": "tilt series"}
+
+
+def identify(path: str | PathLike[str], kind: Kind | None = None) -> Format:
+    """Find the format of a file from its content and its suffix.
+
+    Parameters
+    ----------
+    path : path
+    kind : {"poses", "image", "projection_model"}, optional
+        Consider formats of this kind only.
+
+    Raises
+    ------
+    OSError
+        Python's own, if the file is missing or cannot be read.
+    ReadError
+        If the file is empty.
+    UnknownFormatError, AmbiguousFormatError
+        If no format, or more than one, recognises the file.
+    """
+    wanted = [f for f in _candidates(Path(path)) if kind is None or f.kind == kind]
+    if len(wanted) == 1:
+        return wanted[0]
+    if not wanted:
+        raise UnknownFormatError(_not_recognised(Path(path), kind), path)
+    names = ", ".join(f.name for f in wanted)
+    raise AmbiguousFormatError(f"could be {names}; choose with format=", path)
+
+
+def _candidates(path: Path) -> list[Format]:
+    """Find the formats that recognise a file; the head is read once."""
+    head = Head.of(path)
+    readable = [f for f in formats().values() if f.read is not None]
+    sniffed = [f for f in readable if f.sniff is not None and f.sniff(head)]
+    if not head.data and not sniffed:
+        if path.is_dir():
+            raise IsADirectoryError(f"{path} is a directory; name a file in it")
+        raise ReadError("the file is empty", path)
+    named = [f for f in readable if head.suffix in f.suffixes]
+    # content and suffix together are better than content, content better than suffix
+    return [f for f in sniffed if f in named] or sniffed or [f for f in named if f.sniff is None]
+
+
+def _not_recognised(path: Path, kind: Kind | None) -> str:
+    found = _candidates(path)
+    if found and kind is not None:
+        listing = " or ".join(f"{f.title} ({_KINDS[f.kind]})" for f in found)
+        return f"expected {_KINDS[kind]}, found {listing}"
+    suffix = suffix_of(path)
+    named = [f.title for f in formats().values() if f.read is not None and suffix in f.suffixes]
+    if named:
+        return f"the content is not what a {suffix} file holds here ({', '.join(named)})"
+    return f"no known format has the suffix {suffix!r} or this content; choose with format="
+
+
+def read_poses(
+    path: str | PathLike[str], *, format: str | None = None, **options: Any
+) -> list[PoseSet]:
+    """Read particle poses: one PoseSet an experiment, in order of first appearance.
+
+    Parameters
+    ----------
+    path : path
+    format : str, optional
+        A format's name; by default it is found from the content.
+    **options
+        The format's own, e.g. ``tomograms=``, ``pixel_spacing=``; others are refused.
+
+    Raises
+    ------
+    OSError, FormatError
+        See `cryotypes.errors`.
+    """
+    return _read(path, "poses", format, options)  # type: ignore[no-any-return]
+
+
+def read_image(path: str | PathLike[str], *, format: str | None = None, **options: Any) -> Image:
+    """Read an image, lazily where the format allows it. Arguments as for `read_poses`."""
+    return _read(path, "image", format, options)  # type: ignore[no-any-return]
+
+
+def read_projection_model(
+    path: str | PathLike[str], *, format: str | None = None, **options: Any
+) -> DataFrame:
+    """Read tilt-series alignments into one ProjectionModel. Arguments as for `read_poses`."""
+    return _read(path, "projection_model", format, options)  # type: ignore[no-any-return]
+
+
+def read(path: str | PathLike[str], *, format: str | None = None, **options: Any) -> list[Any]:
+    """Read whatever a file holds: PoseSets, an Image, a ProjectionModel, or several of these.
+
+    Arguments as for `read_poses`; an option must be one of at least one format that applies.
+    """
+    path = Path(path)
+    if format is not None:
+        found = [get_format(format)]
+    else:
+        kinds = list(dict.fromkeys(f.kind for f in _candidates(path)))
+        found = [identify(path, kind) for kind in kinds] or [identify(path)]
+    known = {name for f in found if f.read is not None for name in options_of(f.read)}
+    results: list[Any] = []
+    for target in found:
+        own = options_of(target.read) if target.read is not None else []
+        some = {name: value for name, value in options.items() if name in own or name not in known}
+        result = _read(path, target.kind, target.name, some)
+        results += result if isinstance(result, list) else [result]
+    return results
+
+
+def _read(path: str | PathLike[str], kind: Kind, name: str | None, options: dict[str, Any]) -> Any:
+    path = Path(path)
+    found = identify(path, kind) if name is None else get_format(name)
+    if found.read is None:
+        raise UnknownFormatError(f"{found.title} can be written but not read", path)
+    if found.kind != kind:
+        raise UnknownFormatError(f"expected {_KINDS[kind]}; {found.name} is {_KINDS[found.kind]}")
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist")
+    check_options(found.read, options, f"reading {found.name}")
+    return found.read(path, **options)
+
+
+def check_options(function: Callable[..., Any], options: dict[str, Any], what: str) -> None:
+    """Refuse options that a format's function does not name.
+
+    Raises
+    ------
+    TypeError
+        Naming the options there are.
+    """
+    known = options_of(function)
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        listing = ", ".join(known) or "none"
+        raise TypeError(f"{what}: unknown option {', '.join(unknown)}; there is {listing}")
+
+
+def options_of(function: Callable[..., Any]) -> list[str]:
+    """Name the keyword-only options of a format's read or write function."""
+    return [
+        p.name
+        for p in inspect.signature(function).parameters.values()
+        if p.kind is p.KEYWORD_ONLY and p.name != "overwrite"
+    ]
+
+
+def write(
+    data: Any,
+    path: str | PathLike[str],
+    *,
+    format: str | None = None,
+    overwrite: bool = False,
+    strict: bool = False,
+    **options: Any,
+) -> LossReport:
+    """Write PoseSets, an Image, or a ProjectionModel.
+
+    Parameters
+    ----------
+    data : PoseSet, list of PoseSets, Image, or ProjectionModel
+        Checked first; the input itself is not changed.
+    path : path
+        Its suffix names the format, unless ``format`` does.
+    format : str, optional
+    overwrite : bool
+        Replace an existing file; otherwise FileExistsError.
+    strict : bool
+        Raise a WriteError, and leave no file, if something would be lost.
+    **options
+        The format's own, e.g. ``dialect=``; others are refused.
+
+    Returns
+    -------
+    LossReport
+        What was kept, converted, assumed and lost.
+
+    Warns
+    -----
+    LossWarning
+        Naming what was lost.
+    """
+    path = Path(path)
+    kind, checked = _checked(data)
+    target = _writable(path, kind, format)
+    assert target.write is not None
+    check_options(target.write, options, f"writing {target.name}")
+    if strict:
+        rehearsal = _rehearse(target, checked, path, options)
+        if rehearsal.lost:
+            raise WriteError(f"strict: {_losses(rehearsal)}", path)
+    report: LossReport = target.write(checked, path, overwrite=overwrite, **options)
+    report.path, report.format = str(path), target.name
+    if report.lost:
+        warnings.warn(_losses(report), LossWarning, stacklevel=2)
+    return report
+
+
+def _losses(report: LossReport) -> str:
+    listing = "; ".join(f"{name}: {reason}" for name, reason in report.lost.items())
+    return f"{report.format} cannot keep {listing}"
+
+
+def _rehearse(target: Format, data: Any, path: Path, options: dict[str, Any]) -> LossReport:
+    """Write into a temporary directory, for the report alone."""
+    import tempfile
+
+    assert target.write is not None
+    with tempfile.TemporaryDirectory() as directory:
+        report: LossReport = target.write(
+            data, Path(directory) / path.name, overwrite=False, **options
+        )
+    report.format = target.name
+    return report
+
+
+def _checked(data: Any) -> tuple[Kind, Any]:
+    """Tell what the data are, and validate them."""
+    from .image import ImageProtocol, validate_image
+    from .poseset import PoseSetProtocol, validate_poseset
+
+    if isinstance(data, PoseSetProtocol):
+        return "poses", [validate_poseset(data, coerce=True)]
+    if isinstance(data, ImageProtocol):
+        from copy import copy
+
+        image: Any = copy(data)
+        ndim: Any = getattr(image.data, "ndim", 3)
+        return "image", validate_image(image, ndim=ndim, coerce=True)
+    if isinstance(data, (list, tuple)) and all(isinstance(d, PoseSetProtocol) for d in data):
+        if not data:
+            raise ValueError("write: expected at least one PoseSet, found an empty list")
+        return "poses", [validate_poseset(poses, coerce=True) for poses in data]
+    import pandas as pd
+
+    if isinstance(data, pd.DataFrame):
+        from .projectionmodel import validate_projection_model
+
+        return "projection_model", validate_projection_model(data, coerce=True)
+    if isinstance(data, (list, tuple)) and len(data) == 1:
+        return _checked(data[0])
+    raise TypeError(
+        "write: expected PoseSets, an Image or a ProjectionModel (DataFrame), "
+        f"found {type(data).__name__}"
+    )
+
+
+def _writable(path: Path, kind: Kind, name: str | None) -> Format:
+    if name is not None:
+        found = get_format(name)
+        if found.write is None:
+            raise UnknownFormatError(f"{found.title} can be read but not written", path)
+        if found.kind != kind:
+            raise UnknownFormatError(f"{found.name} holds {_KINDS[found.kind]}, not {_KINDS[kind]}")
+        return found
+    suffix = suffix_of(path)
+    writable = [f for f in formats().values() if f.write is not None and f.kind == kind]
+    fitting = [f for f in writable if suffix in f.suffixes]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        preferred = [f for f in fitting if f.suffixes[0] == suffix]
+        if len(preferred) == 1:
+            return preferred[0]
+        names = ", ".join(f.name for f in fitting)
+        raise AmbiguousFormatError(f"could be {names}; choose with format=", path)
+    known = ", ".join(dict.fromkeys(s for f in writable for s in f.suffixes))
+    raise UnknownFormatError(
+        f"cannot write {_KINDS[kind]} to {suffix or 'a path without suffix'!r}; there is {known}",
+        path,
+    )

@@ -1,0 +1,101 @@
+"""Which formats there are: built in, registered, or from other packages' entry points."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import warnings
+from typing import TYPE_CHECKING
+
+from .errors import PluginWarning, UnknownFormatError
+
+if TYPE_CHECKING:
+    from .formats._format import Format
+
+ENTRY_POINTS = "cryotypes.formats"
+_known: dict[str, tuple[Format, str]] = {}  # name → the format and where it is from
+_loaded = {"built in": False, "entry points": False}
+
+
+def formats() -> dict[str, Format]:
+    """Return all known formats by name.
+
+    Warns
+    -----
+    PluginWarning
+        For a third-party format that cannot be loaded; the others are there all the same.
+
+    Examples
+    --------
+    >>> from cryotypes.registry import formats
+    >>> formats()["mrc"].suffixes[0]
+    '.mrc'
+    """
+    from .formats import BUILT_IN
+
+    if not _loaded["built in"]:
+        for module in BUILT_IN:
+            declared = importlib.import_module(f"cryotypes.formats.{module}")
+            _add(declared.FORMAT, f"cryotypes.formats.{module}")
+        _loaded["built in"] = True
+    if not _loaded["entry points"]:
+        _loaded["entry points"] = True
+        _load_entry_points()
+    return {name: format for name, (format, _) in _known.items()}
+
+
+def get_format(name: str) -> Format:
+    """Return a format by name.
+
+    Raises
+    ------
+    UnknownFormatError
+        If there is none; the message lists those there are.
+    """
+    known = formats()
+    if name not in known:
+        raise UnknownFormatError(f"no format {name!r}; there is {', '.join(sorted(known))}")
+    return known[name]
+
+
+def register_format(format: Format) -> None:
+    """Make a format known to read and write.
+
+    Raises
+    ------
+    ValueError
+        If the name is taken by another format, or a function has no explicit options.
+    """
+    formats()
+    _add(format, f"{getattr(format.read or format.write, '__module__', 'unknown')}")
+
+
+def _add(format: Format, origin: str) -> None:
+    if format.name in _known:
+        taken = _known[format.name][1]
+        raise ValueError(f"format name {format.name!r} of {origin} is taken by {taken}")
+    for function in (format.read, format.write):
+        if function is None:
+            continue
+        for parameter in inspect.signature(function).parameters.values():
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                raise ValueError(
+                    f"format {format.name!r} of {origin}: {function.__name__} must name its "
+                    f"options, found {parameter}"
+                )
+    _known[format.name] = (format, origin)
+
+
+def _load_entry_points() -> None:
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group=ENTRY_POINTS):
+        origin = point.dist.name if point.dist is not None else point.value
+        try:
+            _add(point.load(), origin)
+        except Exception as error:  # a broken plugin must not hurt the others
+            warnings.warn(
+                f"format {point.name!r} of {origin} could not be loaded: {error}",
+                PluginWarning,
+                stacklevel=4,
+            )

@@ -1,0 +1,12 @@
+"""A simulated experiment of known truth, on which the package is measured."""
+
+from cryotypes._lazy import lazy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._run import DemoResult as DemoResult
+    from ._run import run_demo as run_demo
+else:
+    __getattr__, __dir__ = lazy(__name__, {"DemoResult": "_run", "run_demo": "_run"})
+
+__all__ = ["DemoResult", "run_demo"]

@@ -13,6 +13,7 @@ from ._lazy import lazy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from .conversion import convert as convert
     from .geometry import Projection as Projection
     from .geometry import project as project
     from .image import Image as Image
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     __version__: str
 else:
     _NAMES = {
+        "conversion": ("convert",),
         "geometry": ("Projection", "project"),
         "image": (
             "Image",
@@ -97,6 +99,7 @@ __all__ = [
     "ProjectionModelDataLabels",
     "TomogramProtocol",
     "concatenate",
+    "convert",
     "identify",
     "match",
     "project",

@@ -247,10 +247,10 @@ def _rehearse(target: Format, data: Any, path: Path, options: dict[str, Any]) ->
 def _checked(data: Any) -> tuple[Kind, Any]:
     """Tell what the data are, and validate them."""
     from .image import ImageProtocol, validate_image
-    from .poseset import PoseSetProtocol, validate_poseset
+    from .poseset import PoseSetProtocol
 
     if isinstance(data, PoseSetProtocol):
-        return "poses", [validate_poseset(data, coerce=True)]
+        data = [data]
     if isinstance(data, ImageProtocol):
         from copy import copy
 
@@ -260,7 +260,7 @@ def _checked(data: Any) -> tuple[Kind, Any]:
     if isinstance(data, (list, tuple)) and all(isinstance(d, PoseSetProtocol) for d in data):
         if not data:
             raise ValueError("write: expected at least one PoseSet, found an empty list")
-        return "poses", [validate_poseset(poses, coerce=True) for poses in data]
+        return "poses", [_checked_poses(poses) for poses in data]
     import pandas as pd
 
     if isinstance(data, pd.DataFrame):
@@ -273,6 +273,17 @@ def _checked(data: Any) -> tuple[Kind, Any]:
         "write: expected PoseSets, an Image or a ProjectionModel (DataFrame), "
         f"found {type(data).__name__}"
     )
+
+
+def _checked_poses(poses: Any) -> Any:
+    """Validate a PoseSet; positions given as (n, 2) are remembered to be 2D."""
+    from .poseset import validate_poseset
+
+    checked = validate_poseset(poses, coerce=True)
+    shape = getattr(poses.position, "shape", (0, 3))
+    if len(shape) == 2 and shape[1] == 2 and hasattr(checked, "metadata"):
+        checked.metadata = {**(checked.metadata or {}), "ndim": 2}
+    return checked
 
 
 def _writable(path: Path, kind: Kind, name: str | None) -> Format:

@@ -74,6 +74,9 @@ class PoseSet:
 
         return count(self)
 
+    def __bool__(self) -> bool:
+        return True  # as any object of 0.2.0, also without particles; ask len(poseset)
+
     def __getitem__(self, index: Any) -> Self:
         """Select particles by mask, slice, indices, or one number (a PoseSet of one)."""
         from ._operations import select

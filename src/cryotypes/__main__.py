@@ -1,0 +1,5 @@
+"""``python -m cryotypes``."""
+
+from cryotypes.cli import main
+
+main(prog_name="cryotypes")

@@ -1,0 +1,70 @@
+"""The command line: thin; files meet operations here."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Any
+
+import click
+
+from cryotypes.errors import CryotypesError, CryotypesWarning
+
+
+class _Program(click.Group):
+    """Turns a user's mistakes into one sentence, and warnings into one line each."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        if ctx.params.get("debug"):
+            return super().invoke(ctx)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                warnings.simplefilter("always", CryotypesWarning)
+                warnings.showwarning = _show_warning
+                return super().invoke(ctx)
+        except OSError as error:
+            _fail(_os_sentence(error))
+        except (CryotypesError, ValueError, TypeError, LookupError, MemoryError) as error:
+            _fail(str(error).strip() or type(error).__name__)
+
+
+def _show_warning(message: Any, *_: Any, **__: Any) -> None:
+    click.secho("warning: ", fg="yellow", nl=False, err=True)
+    click.echo(str(message), err=True)
+
+
+def _fail(sentence: str) -> None:
+    click.secho("error: ", fg="red", nl=False, err=True)
+    click.echo(sentence, err=True)
+    sys.exit(1)
+
+
+def _os_sentence(error: OSError) -> str:
+    if error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror.lower()}"
+    return str(error)
+
+
+@click.group(
+    cls=_Program,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="cryotypes", prog_name="cryotypes")
+@click.option("--debug", is_flag=True, help="Show a traceback when something fails.")
+def main(debug: bool) -> None:
+    """One vocabulary for cryo-EM data, and the files they come from.
+
+    Start with `cryotypes demo`, or `cryotypes info FILE`.
+    """
+
+
+from .convert import convert  # noqa: E402
+from .demo import demo  # noqa: E402
+from .formats import formats  # noqa: E402
+from .info import info  # noqa: E402
+from .match import match  # noqa: E402
+from .project import project  # noqa: E402
+
+for _command in (info, formats, convert, match, project, demo):
+    main.add_command(_command)

@@ -1,0 +1,106 @@
+"""``cryotypes convert``: from any format to any other."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ._options import FILE, given
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, type=FILE)
+@click.argument("target", type=FILE)
+@click.option("--from", "from_format", help="Name of the source's format, if not recognised.")
+@click.option("--to", "to_format", help="Name of the target's format, if its suffix is not enough.")
+@click.option("--dialect", help="Version of the target's format, e.g. 3.1 for RELION.")
+@click.option("--tomograms", type=FILE, help="Sizes or names of tomograms (tomograms.star, a map).")
+@click.option(
+    "--tomogram-size",
+    "tomogram_dimensions",
+    type=float,
+    nargs=3,
+    metavar="X Y Z",
+    help="Size of the tomograms in pixels.",
+)
+@click.option(
+    "--pixel-spacing",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Å per pixel, where the source does not tell or is wrong.",
+)
+@click.option(
+    "-O",
+    "--option",
+    "others",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Any other option of the two formats; `cryotypes formats -v` lists them.",
+)
+@click.option("--experiment", "experiments", multiple=True, help="Only this one; may be repeated.")
+@click.option("--report", is_flag=True, help="Say what was kept, converted, assumed and lost.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--strict", is_flag=True, help="Write nothing if something would be lost.")
+@click.option("--overwrite", is_flag=True, help="Replace existing files.")
+def convert(
+    sources: tuple[Path, ...],
+    target: Path,
+    from_format: str | None,
+    to_format: str | None,
+    experiments: tuple[str, ...],
+    others: tuple[str, ...],
+    report: bool,
+    as_json: bool,
+    strict: bool,
+    overwrite: bool,
+    **options: Any,
+) -> None:
+    """Convert SOURCES to TARGET.
+
+    Several sources become one file, unless TARGET holds {stem} (one file a source) or
+    {experiment_id} (one file an experiment).
+    """
+    from cryotypes.conversion import convert as run
+
+    reports = run(
+        list(sources),
+        target,
+        from_format=from_format,
+        to_format=to_format,
+        overwrite=overwrite,
+        strict=strict,
+        experiments=experiments or None,
+        progress=_progress,
+        **given(**options),
+        **dict(_parsed(text) for text in others),
+    )
+    if as_json:
+        click.echo(json.dumps([vars(r) for r in reports], indent=2, ensure_ascii=False))
+    for one in reports if not as_json else []:
+        click.echo(str(one) if report else f"wrote {one.path} ({one.format})")
+
+
+def _parsed(text: str) -> tuple[str, Any]:
+    """Split NAME=VALUE; a value that is JSON (a number, true, a list) is read as such."""
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise click.BadParameter(f"expected NAME=VALUE, found {text!r}", param_hint="'--option'")
+    try:
+        return name.replace("-", "_"), json.loads(value)
+    except ValueError:
+        return name.replace("-", "_"), value
+
+
+def _progress(work: Sequence[Any]) -> Iterator[Any]:
+    """Show a bar if there is more than one file to write."""
+    if len(work) < 2:
+        yield from work
+        return
+    with click.progressbar(work, label="writing", file=sys.stderr) as bar:
+        yield from bar

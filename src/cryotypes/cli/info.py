@@ -1,0 +1,271 @@
+"""``cryotypes info``: what a file is, and what is unknown about it."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ._options import FILE, given, reading_options
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_MOST = 20  # experiments listed one by one
+_HEADINGS = {
+    "experiment_id": "experiment",
+    "pixel_spacing": "Å/px",
+    "tilt_range": "tilt (°)",
+    "tilt_axis": "axis (°)",
+    "tomogram_dimensions": "tomogram (px)",
+    "tilt_image_dimensions": "tilt images (px)",
+}
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=FILE)
+@reading_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a thing.")
+def info(
+    paths: tuple[Path, ...],
+    format_name: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Say what PATHS are: kind, counts, pixel spacing, size, experiments, columns, unknowns."""
+    from ._options import read_all
+
+    found: list[dict[str, Any]] = []
+    failed = False
+    for path in paths:
+        doubts: list[str] = []
+        try:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                things = read_all((path,), format_name, given(**options))
+            doubts = list(dict.fromkeys(str(w.message) for w in caught))
+        except (OSError, ValueError, LookupError, ImportError) as error:
+            from . import _os_sentence
+
+            failed = True
+            text = _os_sentence(error) if isinstance(error, OSError) else str(error)
+            click.echo(click.style("error: ", fg="red") + text, err=True)
+            continue
+        found += [_describe(path, things, doubts) for things in _grouped(things)]
+    if as_json:
+        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        for description in found:
+            _show(description)
+    if failed:
+        raise SystemExit(1)
+
+
+def _grouped(things: list[Any]) -> list[list[Any]]:
+    """Put the PoseSets of one file together."""
+    from cryotypes.poseset import PoseSetProtocol
+
+    poses = [thing for thing in things if isinstance(thing, PoseSetProtocol)]
+    rest = [[thing] for thing in things if not isinstance(thing, PoseSetProtocol)]
+    return ([poses] if poses else []) + rest
+
+
+def _describe(path: Path, things: list[Any], doubts: list[str]) -> dict[str, Any]:
+    from cryotypes.image import ImageProtocol
+    from cryotypes.poseset import PoseSetProtocol
+
+    if isinstance(things[0], PoseSetProtocol):
+        facts = _poses(things)
+    elif isinstance(things[0], ImageProtocol):
+        facts = _image(things[0])
+    else:
+        facts = _tilt_series(things[0])
+    facts["unknown"] += doubts
+    return {"path": str(path), **facts}
+
+
+def _poses(posesets: list[Any]) -> dict[str, Any]:
+    import numpy as np
+
+    first = posesets[0]
+    metadata = getattr(first, "metadata", None) or {}
+    features = getattr(first, "features", None)
+    position = np.concatenate([np.asarray(p.position) for p in posesets])
+    experiments = [
+        {
+            "experiment_id": p.experiment_id,
+            "particles": len(p.position),
+            "pixel_spacing": p.pixel_spacing or None,
+            "tomogram_dimensions": _size((p.metadata or {}).get("tomogram", {}).get("dimensions")),
+        }
+        for p in posesets
+    ]
+    unknown = []
+    if any(not p.pixel_spacing for p in posesets):
+        unknown.append("pixel spacing: give --pixel-spacing")
+    if first.orientation is None:
+        unknown.append("orientation: the file has no angles")
+    if (
+        metadata.get("dialect")
+        and metadata.get("ndim") == 3
+        and not any(e["tomogram_dimensions"] for e in experiments)
+    ):
+        unknown.append("size of the tomograms")
+    return {
+        "kind": "poses",
+        "format": metadata.get("format"),
+        "dialect": metadata.get("dialect"),
+        "particles": len(position),
+        "dimensions": metadata.get("ndim", 3),
+        "shift": any(p.shift is not None for p in posesets),
+        "orientation": any(p.orientation is not None for p in posesets),
+        "position_range": _range(position),
+        "blocks": list(metadata.get("blocks", {})),
+        "columns": metadata.get("labels") or ([] if features is None else list(features.columns)),
+        "experiments": experiments,
+        "unknown": unknown,
+    }
+
+
+def _tilt_series(model: Any) -> dict[str, Any]:
+    from cryotypes.projectionmodel import dimensions_of
+
+    experiments = []
+    for name, rows in model.groupby("experiment_id", sort=False):
+        spacing = float(rows["pixel_spacing"].iloc[0])
+        tilt = rows["rotation_y"]
+        experiments.append(
+            {
+                "experiment_id": name,
+                "tilts": len(rows),
+                "tilt_range": [float(tilt.min()), float(tilt.max())],
+                "tilt_axis": float(rows["rotation_z"].median()),
+                "pixel_spacing": spacing or None,
+                "tomogram_dimensions": _size(dimensions_of(model, "tomogram_dimensions", name)),
+                "tilt_image_dimensions": _size(dimensions_of(model, "tilt_image_dimensions", name)),
+            }
+        )
+    unknown = [
+        text
+        for key, text in (
+            ("pixel_spacing", "pixel spacing of the tilt images: give --pixel-spacing"),
+            ("tilt_image_dimensions", "size of the tilt images: they are not where the file says"),
+            ("tomogram_dimensions", "size of the tomograms"),
+        )
+        if any(e[key] is None for e in experiments)
+    ]
+    return {
+        "kind": "projection_model",
+        "format": "relion-tilt-series" if "relion" in model.attrs else None,
+        "tilts": len(model),
+        "columns": list(model.columns),
+        "experiments": experiments,
+        "unknown": unknown,
+    }
+
+
+def _image(image: Any) -> dict[str, Any]:
+    metadata = getattr(image, "metadata", None) or {}
+    size = image.data.nbytes
+    return {
+        "kind": "image",
+        "format": metadata.get("format", "mrc"),
+        "experiment_id": image.experiment_id,
+        "dimensions": list(image.data.shape[::-1]),
+        "axes": "xyz"[: image.data.ndim],
+        "stack": bool(image.stack),
+        "dtype": str(image.data.dtype),
+        "bytes": int(size),
+        "pixel_spacing": image.pixel_spacing or None,
+        "unknown": [] if image.pixel_spacing else ["pixel spacing: give --pixel-spacing"],
+    }
+
+
+def _size(value: Any) -> list[float] | None:
+    return None if value is None else [int(v) if float(v).is_integer() else v for v in value]
+
+
+def _range(position: Any) -> list[list[float]] | None:
+    """Lowest and highest x, y, z."""
+    if not len(position):
+        return None
+    return [[round(float(v), 3) for v in edge] for edge in (position.min(0), position.max(0))]
+
+
+def _show(facts: dict[str, Any]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(highlight=False)
+    console.print(f"[bold]{_escaped(facts['path'])}[/bold]", soft_wrap=True)
+    console.print(f"  {_headline(facts)}", soft_wrap=True)
+    experiments = facts.get("experiments", [])
+    if experiments:
+        names = [key for key in experiments[0] if any(e[key] is not None for e in experiments)]
+        table = Table(box=box.SIMPLE, pad_edge=False)
+        for name in names:
+            numeric = isinstance(experiments[0][name], (int, float))
+            justify: Any = "right" if numeric else "left"
+            table.add_column(_HEADINGS.get(name, name.replace("_", " ")), justify=justify)
+        for experiment in experiments[:_MOST]:
+            table.add_row(*[_escaped(_cell(experiment[name])) for name in names])
+        console.print(table)
+        if len(experiments) > _MOST:
+            console.print(f"  … and {len(experiments) - _MOST} more experiments")
+    if facts.get("columns"):
+        console.print(f"  columns: {_escaped(', '.join(facts['columns']))}", soft_wrap=True)
+    for unknown in facts["unknown"]:
+        console.print(
+            f"  [yellow]unknown or doubtful:[/yellow] {_escaped(unknown)}", soft_wrap=True
+        )
+    console.print()
+
+
+def _headline(facts: dict[str, Any]) -> str:
+    if facts["kind"] == "poses":
+        dialect = f" {facts['dialect']}" if facts["dialect"] else ""
+        has = [name for name in ("shift", "orientation") if facts[name]]
+        parts = [
+            f"{facts['format'] or 'poses'}{dialect}: {facts['particles']} particles "
+            f"({facts['dimensions']}D) in {_count(len(facts['experiments']), 'experiment')}",
+            f"with {' and '.join(has)}" if has else "positions only",
+        ]
+        if facts["position_range"]:
+            low, high = facts["position_range"]
+            axes = zip("xyz", low, high, strict=True)
+            ranges = ", ".join(f"{axis} {a:g}…{b:g}" for axis, a, b in axes)
+            parts.append(f"positions {ranges} px")
+        return "; ".join(parts)
+    if facts["kind"] == "image":
+        size = " × ".join(map(str, facts["dimensions"]))
+        what = "stack of images" if facts["stack"] else ("volume", "image")[len(facts["axes"]) == 2]
+        spacing = f"{facts['pixel_spacing']:g} Å/px" if facts["pixel_spacing"] else "Å/px unknown"
+        return (
+            f"{facts['format']}: {what}, {size} ({facts['axes']}), {facts['dtype']}, {spacing}, "
+            f"{facts['bytes'] / 1e6:.1f} MB"
+        )
+    series = _count(len(facts["experiments"]), "tilt series", "tilt series")
+    return f"{facts['format'] or 'alignment'}: {series}, {facts['tilts']} tilt images"
+
+
+def _count(n: int, one: str, many: str = "") -> str:
+    return f"{n} {one if n == 1 else many or one + 's'}"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list) and any(isinstance(v, float) for v in value):
+        return " … ".join(f"{v:.1f}" for v in value)
+    if isinstance(value, list):
+        return " × ".join(map(str, value))
+    if isinstance(value, float):
+        return f"{value:.5g}"
+    return "unknown" if value is None else str(value)
+
+
+def _escaped(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)

@@ -1,0 +1,129 @@
+"""The house: imports point down, nothing heavy is loaded early, public names exist."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import cryotypes
+
+SOURCE = Path(cryotypes.__file__).parent
+
+# A module may import from its own row and from those above it.
+LAYERS = [
+    {"errors", "names", "loss", "_lazy", "_check", "_version"},
+    {"poseset", "image", "projectionmodel"},
+    {"conventions"},
+    {"geometry", "matching", "_matches", "_things"},
+    {"formats"},
+    {"io", "registry", "conversion"},
+    {"plots", "testing"},
+    {"demo"},
+    {"cli", "__main__"},
+]
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+PACKAGES = sorted(
+    ".".join(("cryotypes", *path.parent.relative_to(SOURCE).parts))
+    for path in SOURCE.rglob("__init__.py")
+)
+
+
+def sources():
+    return [p for p in SOURCE.rglob("*.py") if p != SOURCE / "__init__.py"]
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(SOURCE).parts[0].removesuffix(".py")
+
+
+def imported_parts(path: Path):
+    """The first-level parts of cryotypes that a file imports, relative imports resolved."""
+    package = ("cryotypes", *path.relative_to(SOURCE).parent.parts)
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            names = [f"{module}.{a.name}" if module == "cryotypes" else module for a in node.names]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "cryotypes" and len(parts) > 1 and parts[1] in RANK:
+                yield parts[1], node.lineno
+
+
+@pytest.mark.parametrize("path", sources(), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports_point_down(path):
+    own = part_of(path)
+    assert own in RANK, f"{own} has no layer yet"
+    upward = [
+        f"{path.name}:{line} imports {other}"
+        for other, line in imported_parts(path)
+        if RANK[other] > RANK[own]
+    ]
+    # the reader of tilt series asks an image for its size
+    assert [u for u in upward if not u.startswith("relion_tilt_series.py")] == []
+
+
+@pytest.mark.parametrize("path", sorted((SOURCE / "formats").glob("*.py")), ids=lambda p: p.name)
+def test_formats_leave_conventions_to_the_engine(path):
+    """No inverse of a rotation, and no file is printed to a terminal."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            assert name not in ("inv", "print", "as_euler", "from_euler"), f"{path}:{node.lineno}"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_public_names_exist(package):
+    module = importlib.import_module(package)
+    names = getattr(module, "__all__", [])
+    assert sorted(set(names)) == sorted(names)
+    for name in names:
+        assert getattr(module, name) is not None
+    assert set(names) <= set(dir(module))
+
+
+def test_a_misspelt_name_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="PosSet"):
+        _ = cryotypes.PosSet
+
+
+def loaded_by(code: str) -> set[str]:
+    """Third-party packages that are loaded after running some code in a fresh interpreter."""
+    script = f"{code}\nimport sys\nprint(*{{m.split('.')[0] for m in sys.modules}})"
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    return {
+        name
+        for name in result.stdout.splitlines()[-1].split()
+        if name not in sys.stdlib_module_names and not name.startswith(("_", "cryotypes"))
+    }
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import cryotypes",
+        "import cryotypes as ct\nct.PoseSet([[1, 2, 3]]).source = 'a'\nct.Image([[1]])",
+        "from cryotypes.poseset import PoseSetProtocol\nfrom cryotypes.image import ImageProtocol",
+        "import cryotypes.errors, cryotypes.names, cryotypes.loss",
+        "from cryotypes.projectionmodel import ProjectionModelDataLabels",
+    ],
+)
+def test_light_imports_load_nothing_outside_the_standard_library(code):
+    before = loaded_by("")  # what the environment itself loads at start-up
+    assert loaded_by(code) - before == set()
+
+
+def test_the_command_line_starts_with_click_alone():
+    before = loaded_by("")
+    assert loaded_by("import cryotypes.cli") - before <= {"click", "colorama"}

@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     from .loss import LossReport
     from .poseset import PoseSet
 
+# What a suffix means for writing where several formats have it.
+_USUAL = {
+    ("poses", ".star"): "relion-star",
+    ("poses", ".csv"): "csv",
+    ("projection_model", ".star"): "relion-tilt-series",
+}
 _KINDS = {"poses": "particle poses", "image": "an image", "projection_model": "tilt series"}
 
 
@@ -59,13 +65,15 @@ def identify(path: str | PathLike[str], kind: Kind | None = None) -> Format:
 
 
 def _candidates(path: Path) -> list[Format]:
-    """Find the formats that recognise a file; the head is read once."""
-    head = Head.of(path)
+    """Find the formats that recognise a file, a directory, or what names of files begin with."""
+    head = Head.of(path) if path.exists() else Head(path, b"")
     readable = [f for f in formats().values() if f.read is not None]
     sniffed = [f for f in readable if f.sniff is not None and f.sniff(head)]
     if not head.data and not sniffed:
         if path.is_dir():
             raise IsADirectoryError(f"{path} is a directory; name a file in it")
+        if not path.exists():
+            Head.of(path)  # Python's own error
         raise ReadError("the file is empty", path)
     named = [f for f in readable if head.suffix in f.suffixes]
     # content and suffix together are better than content, content better than suffix
@@ -145,7 +153,7 @@ def _read(path: str | PathLike[str], kind: Kind, name: str | None, options: dict
         raise UnknownFormatError(f"{found.title} can be written but not read", path)
     if found.kind != kind:
         raise UnknownFormatError(f"expected {_KINDS[kind]}; {found.name} is {_KINDS[found.kind]}")
-    if not path.exists():
+    if not path.exists() and not (found.sniff is not None and found.sniff(Head(path, b""))):
         raise FileNotFoundError(f"{path} does not exist")
     check_options(found.read, options, f"reading {found.name}")
     return found.read(path, **options)
@@ -301,8 +309,9 @@ def _writable(path: Path, kind: Kind, name: str | None) -> Format:
         return fitting[0]
     if fitting:
         preferred = [f for f in fitting if f.suffixes[0] == suffix]
-        if len(preferred) == 1:
-            return preferred[0]
+        usual = [f for f in preferred if f.name == _USUAL.get((kind, suffix))]
+        if len(usual or preferred) == 1:
+            return (usual or preferred)[0]
         names = ", ".join(f.name for f in fitting)
         raise AmbiguousFormatError(f"could be {names}; choose with format=", path)
     known = ", ".join(dict.fromkeys(s for f in writable for s in f.suffixes))

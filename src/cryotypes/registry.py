@@ -64,13 +64,18 @@ def register_format(format: Format) -> None:
     Raises
     ------
     ValueError
-        If the name is taken by another format, or a function has no explicit options.
+        If it is no Format, its name is taken by another, or a function has no explicit options.
     """
     formats()
-    _add(format, f"{getattr(format.read or format.write, '__module__', 'unknown')}")
+    function = getattr(format, "read", None) or getattr(format, "write", None)
+    _add(format, getattr(function, "__module__", "unknown"))
 
 
 def _add(format: Format, origin: str) -> None:
+    from .formats._format import Format as Declared
+
+    if not isinstance(format, Declared):
+        raise ValueError(f"{origin}: expected a Format, found {type(format).__name__}")
     if format.name in _known:
         taken = _known[format.name][1]
         raise ValueError(f"format name {format.name!r} of {origin} is taken by {taken}")

@@ -203,7 +203,7 @@ BAD = {
     "cut.star": (b"data_\nloop_\n_rlnCoordinateX #1\n_rlnCoordinateY #2\n1.0 2.0\n3", "line 6"),
     "text.star": (
         b"data_p\nloop_\n_rlnCoordinateX #1\n_rlnCoordinateY #2\n1 2\nhere 4\n",
-        "block 'p', column rlnCoordinateX, row 2: expected a number, found 'here'",
+        "block 'p', column rlnCoordinateX, row 2: expected a finite number, found 'here'",
     ),
     "other.star": (b"data_x\n_rlnFoo 1\n", "the content is not what a .star file holds here"),
     "noise.mrc": (bytes(range(256)) * 8, "the content is not what a .mrc file holds here"),

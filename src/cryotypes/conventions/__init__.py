@@ -6,19 +6,23 @@ from ._engine import (
     decode_position,
     decode_shift,
     decode_tilts,
+    decode_transforms,
     encode_orientation,
     encode_position,
     encode_shift,
     encode_tilts,
+    encode_transforms,
     factor,
+    flip_y,
     nearest_euler,
     rescale,
 )
-from ._model import Offset, Place, PoseConvention, TiltConvention, Turn
+from ._model import Offset, Place, PlaceConvention, PoseConvention, TiltConvention, Turn
 
 __all__ = [
     "Offset",
     "Place",
+    "PlaceConvention",
     "PoseConvention",
     "TiltConvention",
     "Turn",
@@ -27,11 +31,14 @@ __all__ = [
     "decode_position",
     "decode_shift",
     "decode_tilts",
+    "decode_transforms",
     "encode_orientation",
     "encode_position",
     "encode_shift",
     "encode_tilts",
+    "encode_transforms",
     "factor",
+    "flip_y",
     "nearest_euler",
     "rescale",
 ]

@@ -35,6 +35,8 @@ def decode_orientation(written: ArrayLike, turn: Turn) -> Rotation:
     from scipy.spatial.transform import Rotation
 
     values = np.asarray(written, dtype=float)
+    if not values.size:  # scipy 1.12 makes no empty stack but this one
+        return Rotation.from_quat(np.zeros((0, 4)))
     if turn.kind == "matrix":
         rotation = Rotation.from_matrix(values.reshape(-1, 3, 3))
     elif turn.kind == "quaternion":
@@ -56,6 +58,8 @@ def encode_orientation(orientation: Rotation, turn: Turn) -> Floats:
     that is 0 or 180 only the sum (difference) of the others matters: the first is then 0.
     """
     rotation = orientation.inv() if turn.inverse else orientation
+    if turn.kind in ("matrix", "rotvec") and not len(rotation):
+        return np.zeros((0, 3, 3) if turn.kind == "matrix" else (0, 3))
     if turn.kind == "matrix":
         return np.asarray(rotation.as_matrix())
     if turn.kind == "quaternion":
@@ -90,14 +94,17 @@ def decode_position(
     pixel_spacing : float or array_like, shape (n, 1)
         Å per pixel; needed for coordinates in Å.
     dimensions : array_like, (3,) or (n, 3)
-        Size of the volume in the same pixels, xyz; needed for centred coordinates.
+        Size of the volume in the same pixels, xyz; needed for centred coordinates and for
+        fractions. Size of the box, where its corner is written.
     """
     position = np.array(written, dtype=float)
     if place.unit == "angstrom":
         position /= pixel_spacing
-    if place.origin == "centre":
+    elif place.unit == "fraction":
         assert dimensions is not None
-        return position + np.asarray(dimensions, dtype=float) / 2
+        position *= dimensions
+    if place.origin != "pixel":
+        return position + _half(place, dimensions)
     return position - place.zero if any(place.zero) else position
 
 
@@ -106,12 +113,21 @@ def encode_position(
 ) -> Floats:
     """Turn 0-based pixels into written coordinates; the inverse of `decode_position`."""
     written = np.array(position, dtype=float)
-    if place.origin == "centre":
-        assert dimensions is not None
-        written -= np.asarray(dimensions, dtype=float) / 2
+    if place.origin != "pixel":
+        written -= _half(place, dimensions)
     elif any(place.zero):
         written += place.zero
+    if place.unit == "fraction":
+        assert dimensions is not None
+        written /= dimensions
     return written * pixel_spacing if place.unit == "angstrom" else written
+
+
+def _half(place: Place, dimensions: ArrayLike | None) -> Floats:
+    """Return half the size of a volume or box, in whole pixels where the program counts so."""
+    assert dimensions is not None
+    size = np.asarray(dimensions, dtype=float)
+    return size // 2 if place.origin == "floor" else size / 2
 
 
 def decode_shift(
@@ -169,6 +185,32 @@ def rescale(vectors: ArrayLike, old_spacing: Any, new_spacing: Any) -> Floats:
     return np.asarray(vectors, dtype=float) * ratio
 
 
+def flip_y(
+    position: ArrayLike, shift: ArrayLike | None, orientation: Rotation | None, height: ArrayLike
+) -> tuple[Floats, Floats | None, Rotation | None]:
+    """Express poses of 2D images in the images turned upside down; its own inverse.
+
+    Projections cannot tell a mirrored image from one seen from behind, so the flip is half a turn
+    about x, which keeps the hand of the reference.
+
+    Parameters
+    ----------
+    position, shift : array_like, shape (n, 3)
+    orientation : Rotation
+    height : array_like, shape (n,)
+        Pixels of the images in y; y becomes height - y.
+    """
+    from scipy.spatial.transform import Rotation
+
+    mirror = np.array([1.0, -1.0, -1.0])
+    flipped = np.array(position, dtype=float)
+    flipped[:, 1] = np.asarray(height, dtype=float) - flipped[:, 1]
+    turned = None if shift is None else np.asarray(shift, dtype=float) * mirror
+    if orientation is not None:
+        orientation = Rotation.from_matrix(np.diag(mirror)) * orientation
+    return flipped, turned, orientation
+
+
 def nearest_euler(angles: Floats, middle: Floats) -> Floats:
     """Choose between (a, b, c) and the equal (a + 180, -b, c + 180): the nearer to a given b.
 
@@ -185,15 +227,98 @@ def decode_tilts(
 ) -> tuple[Floats, Floats]:
     """Turn written tilt alignments into ours: rotations (n, 3) in degrees, shifts (n, 2) in px."""
     rotations = np.array(angles, dtype=float) * convention.rotation
-    return rotations, decode_shift(shifts, convention.offset, pixel_spacing)
+    offsets = decode_shift(shifts, convention.offset, pixel_spacing)
+    if convention.frame == "aligned":
+        offsets = _apply(_in_plane(rotations[:, 2]), offsets)
+    return rotations, offsets
 
 
 def encode_tilts(
     rotations: ArrayLike, shifts: ArrayLike, convention: TiltConvention, pixel_spacing: Any
 ) -> tuple[Floats, Floats]:
     """Turn our tilt alignments into written ones; the inverse of `decode_tilts`."""
-    angles = np.array(rotations, dtype=float) * convention.rotation
-    return angles, encode_shift(shifts, convention.offset, pixel_spacing)
+    rotations = np.array(rotations, dtype=float)
+    offsets = np.array(shifts, dtype=float)
+    if convention.frame == "aligned":
+        offsets = _apply(_in_plane(-rotations[:, 2]), offsets)
+    return rotations * convention.rotation, encode_shift(offsets, convention.offset, pixel_spacing)
+
+
+def decode_transforms(
+    matrices: ArrayLike, shifts: ArrayLike, convention: TiltConvention, pixel_spacing: Any = 1.0
+) -> tuple[Floats, Floats, Floats]:
+    """Turn written 2D transforms of tilt images into ours.
+
+    Parameters
+    ----------
+    matrices : array_like, shape (n, 2, 2)
+        Row-major, invertible; a magnification or a stretch may be in them.
+    shifts : array_like, shape (n, 2)
+    convention : TiltConvention
+        Its frame tells which way the transforms lead.
+    pixel_spacing : float
+        Å per pixel; needed for shifts in Å.
+
+    Returns
+    -------
+    rotation_z : array, shape (n,)
+        Degrees: of the rotation that is nearest to the matrix.
+    planes : array, shape (n, 2, 2)
+        From the aligned to the raw image, whatever is in them besides the rotation.
+    shifts : array, shape (n, 2)
+        Pixels of the raw image.
+    """
+    planes = np.array(matrices, dtype=float).reshape(-1, 2, 2)
+    offsets = decode_shift(np.asarray(shifts, dtype=float), convention.offset, pixel_spacing)
+    if convention.frame == "aligned":
+        planes = np.linalg.inv(planes)
+        offsets = _apply(planes, offsets)
+    turned = np.arctan2(planes[:, 1, 0] - planes[:, 0, 1], planes[:, 0, 0] + planes[:, 1, 1])
+    return np.rad2deg(turned) * convention.rotation[2], planes, offsets
+
+
+def encode_transforms(
+    rotation_z: ArrayLike,
+    shifts: ArrayLike,
+    convention: TiltConvention,
+    pixel_spacing: Any = 1.0,
+    magnification: ArrayLike = 1.0,
+) -> tuple[Floats, Floats]:
+    """Turn our rotations about z and shifts into written 2D transforms.
+
+    Parameters
+    ----------
+    rotation_z : array_like, shape (n,)
+        Degrees.
+    shifts : array_like, shape (n, 2)
+        Pixels of the raw image.
+    convention : TiltConvention
+    pixel_spacing : float
+    magnification : float or array_like, shape (n,)
+        A factor for the written matrices.
+
+    Returns
+    -------
+    matrices : array, shape (n, 2, 2)
+    shifts : array, shape (n, 2)
+    """
+    turned = np.array(rotation_z, dtype=float) * convention.rotation[2]
+    offsets = np.array(shifts, dtype=float)
+    matrices = _in_plane(-turned if convention.frame == "aligned" else turned)
+    matrices = matrices * np.reshape(magnification, (-1, 1, 1))
+    if convention.frame == "aligned":
+        offsets = _apply(matrices, offsets)
+    return matrices, encode_shift(offsets, convention.offset, pixel_spacing)
+
+
+def _in_plane(degrees: Floats) -> Floats:
+    """Return rotation matrices (n, 2, 2): x turns towards y."""
+    c, s = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    return np.stack([np.stack([c, -s], axis=-1), np.stack([s, c], axis=-1)], axis=-2)
+
+
+def _apply(matrices: Floats, vectors: Floats) -> Floats:
+    return np.asarray(np.einsum("nij,nj->ni", matrices, vectors))
 
 
 def _euler_to_quaternions(angles: Floats, axes: str, degrees: bool) -> Floats:

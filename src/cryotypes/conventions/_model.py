@@ -36,18 +36,21 @@ class Place:
 
     Parameters
     ----------
-    unit : {"pixel", "angstrom"}
-    origin : {"pixel", "centre"}
+    unit : {"pixel", "angstrom", "fraction"}
+        ``fraction``: of the size of the image or volume, from 0 to 1.
+    origin : {"pixel", "centre", "floor", "corner"}
         ``pixel``: counted from the first pixel. ``centre``: from N / 2 (not (N - 1) / 2), in
-        0-based pixel indices, of a volume of N pixels.
+        0-based pixel indices, of a volume of N pixels. ``floor``: from N // 2, which differs for
+        odd N. ``corner``: from the first pixel, but to the lowest corner of a box of N pixels
+        whose centre, N / 2 further, is the position.
     zero : (x, y, z)
         The coordinates, in the written unit's pixels, of the centre of the first pixel:
         0 for programs that count from 0, 1 for those that count from 1, 0.5 for those that
         measure from the pixel's corner. Only for ``origin="pixel"``.
     """
 
-    unit: Unit = "pixel"
-    origin: Literal["pixel", "centre"] = "pixel"
+    unit: Literal["pixel", "angstrom", "fraction"] = "pixel"
+    origin: Literal["pixel", "centre", "floor", "corner"] = "pixel"
     zero: tuple[float, float, float] = (0.0, 0.0, 0.0)
 
 
@@ -78,14 +81,34 @@ class PoseConvention:
 
 
 @dataclass(frozen=True)
+class PlaceConvention:
+    """One row: how a program that knows no orientations writes positions."""
+
+    name: str
+    place: Place
+    evidence: str
+
+
+@dataclass(frozen=True)
 class TiltConvention:
     """One row: how a program writes the alignment of a tilt image.
 
-    ``rotation`` gives the sign with which the file's angles about x, y and z are ours;
-    ``offset`` the sign of its shift in the camera plane, applied after the rotations.
+    Parameters
+    ----------
+    name : str
+    rotation : (x, y, z), each 1 or -1
+        The sign with which the file's angles are ours.
+    offset : Offset
+        The sign and the unit of its shift in the camera plane.
+    evidence : str
+    frame : {"raw", "aligned"}
+        ``raw``: the shift is along the axes of the tilt image and applied after the rotations, as
+        ours is. ``aligned``: it is along the axes of the image that has been turned back about z,
+        and added to that; 2D matrices of such a program lead from the raw to the aligned image.
     """
 
     name: str
     rotation: tuple[Literal[1, -1], Literal[1, -1], Literal[1, -1]]
     offset: Offset
     evidence: str
+    frame: Literal["raw", "aligned"] = "raw"

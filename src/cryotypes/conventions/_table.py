@@ -5,7 +5,7 @@ Evidence: *run* means checked against the program itself, *source* read in its s
 
 from __future__ import annotations
 
-from ._model import Offset, Place, PoseConvention, TiltConvention, Turn
+from ._model import Offset, Place, PlaceConvention, PoseConvention, TiltConvention, Turn
 
 # rot, tilt, psi; the matrix maps the reference to the image (RELION's src/euler.cpp)
 _RELION_TURN = Turn("euler", inverse=True, axes="ZYZ")
@@ -47,4 +47,195 @@ RELION_5_TILTS = TiltConvention(
     (1, 1, 1),
     Offset(sign=1, unit="angstrom"),
     "source: tomogram.cpp 5.0; run: reproduces RELION 5's own rlnTomoVisibleFrames",
+)
+
+# IMOD
+IMOD_MODEL = PlaceConvention(
+    "IMOD model",
+    Place(zero=(0.5, 0.5, 0.0)),
+    "IMOD's binspec page: x and y from 0 to N, z from -0.5 to N - 0.5; MatTomo's read-me: the "
+    "first voxel's centre is the model point (0.5, 0.5, 0.0); source: boxstartend",
+)
+IMOD_MODEL_WHOLE = PlaceConvention(
+    "IMOD model, whole numbers at pixel centres",
+    Place(),
+    "source: imodmodel, cryoCAT, copick and other tools leave out the half pixel",
+)
+PEET = PoseConvention(
+    "PEET motive list",
+    Turn("euler", inverse=False, axes="zxz"),
+    IMOD_MODEL.place,
+    Offset(sign=1),
+    "source: ArtiaX PEETParticleData.py, cylindra's reader, the CZ portal's point_converter.py; "
+    "PEET's slicer2motl text: how to rotate the reference to the particle; PEET itself not run",
+)
+
+# EMAN
+EMAN2_INFO = PlaceConvention(
+    "EMAN2 info",
+    Place(origin="floor"),
+    "source: e2spt_boxer.py and e2spt_extract.py: from n // 2, after scaling from apix_unbin",
+)
+EMAN2_INFO_OLD = PlaceConvention(
+    "EMAN2 info before 2018",
+    Place(),
+    "source: e2spt_boxer.py: without apix_unbin pixels of the tomogram, counted from 0",
+)
+EMAN_BOX = PlaceConvention(
+    "EMAN1 box",
+    Place(origin="corner"),
+    "run: relion_preprocess --extract 3.1.3 takes the corner plus half the box",
+)
+
+# crYOLO
+CRYOLO_CBOX = PlaceConvention(
+    "crYOLO cbox",
+    Place(origin="corner"),
+    "source: napari-boxmanager io/cbox.py, tomotwin-cryoet cbox_format.py: the corner in x and "
+    "y, the centre in z",
+)
+CRYOLO_COORDS = PlaceConvention(
+    "crYOLO coords",
+    Place(),
+    "source: napari-boxmanager io/coords.py, tomotwin-cryoet coords_format.py: centres, from 0",
+)
+
+# Dynamo ≥ 0.8; tdrot, tilt, narot
+DYNAMO = PoseConvention(
+    "Dynamo",
+    Turn("euler", inverse=True, axes="zxz"),
+    Place(zero=(0.5, 0.5, 0.5)),
+    Offset(sign=1),
+    "documentation: Dynamo wiki, Euler_angles_convention (clockwise, about the particle's own "
+    "axes, from template to particle) and Volume_center (voxel centres are half-integers); run: "
+    "a table of Dynamo's filament models has z along the filaments, eulerangles and cryoCAT agree",
+)
+
+# TOM, AV3, novaSTA and STOPGAP; phi, theta, psi (files have them in the order phi, psi, theta)
+AV3 = PoseConvention(
+    "TOM, AV3, novaSTA, STOPGAP",
+    Turn("euler", inverse=False, axes="zxz"),
+    Place(zero=(1.0, 1.0, 1.0)),
+    Offset(sign=1),
+    "source: STOPGAP's sg_euler2matrix.m, sg_motl_apply_shifts.m and "
+    "extract_parse_subtomo_positions.m (MATLAB indices), novaSTA's extractSubtomos.cpp; run: "
+    "particles on membranes have z across them, cryoCAT agrees on angles",
+)
+
+# cryoSPARC
+CRYOSPARC = PoseConvention(
+    "cryoSPARC",
+    Turn("rotvec", inverse=True, degrees=False),
+    Place(unit="fraction"),
+    Offset(sign=-1),
+    "run: images of relion_project 3.1.3 are as predicted, through pyem's csparc2star and through "
+    "this package; (ny, nx) of shapes by pyem; a y axis upside down: pyem#22, #101, #133",
+)
+CRYOSPARC_2D = PoseConvention(
+    "cryoSPARC 2D classification",
+    Turn("euler", inverse=True, axes="ZYZ", degrees=False),
+    CRYOSPARC.place,
+    CRYOSPARC.offset,
+    "source: pyem's cryosparc2.py and the read-me of cryosparc-particle-reposition: the angle is "
+    "RELION's psi; not run",
+)
+CRYOSPARC_2D_OPPOSITE = PoseConvention(
+    "cryoSPARC 2D classification, opposite sign",
+    Turn("euler", inverse=False, axes="ZYZ", degrees=False),
+    CRYOSPARC.place,
+    CRYOSPARC.offset,
+    "source: the default of cryosparc-particle-reposition and two programs for helices; not run",
+)
+
+# cisTEM, Frealign
+CISTEM = PoseConvention(
+    "cisTEM",
+    Turn("euler", inverse=True, axes="ZYZ"),
+    Place(unit="angstrom"),
+    Offset(sign=1, unit="angstrom"),
+    "source: cisTEM's ImportRefinementPackageWizard.cpp keeps RELION's angles and turns the sign "
+    "of its origins; calculate_template_pvalue.cpp: position = pixel * pixel size; not run",
+)
+
+# CZ cryoET data portal: annotation points
+CZ_PORTAL = PoseConvention(
+    "CZ cryoET data portal",
+    Turn("matrix", inverse=False),
+    Place(),
+    None,
+    "source: point_converter.py of the portal's ingestion (the matrix of RELION's inverted angles; "
+    "locations in voxels, unchanged) and copick's reader of the portal, which agrees; the base of "
+    "the locations is the depositor's",
+)
+
+# copick: picks in Å, a 4 × 4 transformation each
+COPICK = PoseConvention(
+    "copick",
+    Turn("matrix", inverse=False),
+    Place(unit="angstrom"),
+    Offset(sign=1, unit="angstrom"),
+    "source: copick's models.py and util/formats.py; run: copick 1.31 relion_rows_to_poses",
+)
+
+# PyTom: Z1, X, Z2
+PYTOM = PoseConvention(
+    "PyTom",
+    Turn("euler", inverse=False, axes="zxz"),
+    Place(),
+    Offset(sign=1),
+    "source: pytom/basic/structures.py: fromMOTL (the AV3 angles; 1 taken off positions) and "
+    "getTransformedVolume (the inverse rotation and -shift bring a particle to the reference)",
+)
+
+# cryotypes' own tables
+CRYOTYPES = PoseConvention(
+    "cryotypes",
+    Turn("quaternion", inverse=False),
+    Place(),
+    Offset(sign=1),
+    "our own: docs/native.md",
+)
+
+# M
+M = PoseConvention(
+    "M",
+    _RELION_TURN,
+    Place(unit="angstrom"),
+    None,
+    "source: WarpLib's Species.cs (Å from the volume's corner) and Matrix3.cs (RELION's angles); "
+    "not run",
+)
+
+# IMOD: aligned = A raw + (DX, DY), each from the centre of its image; the volume as trimvol -rx
+# turns it. Not turned but swapped (trimvol -yz, tilt's PARALLEL) it is mirrored in z.
+IMOD_XF = TiltConvention(
+    "IMOD .xf",
+    (1, 1, 1),
+    Offset(sign=-1),
+    "run: newstack and tilt of IMOD 4.8.2 reconstruct spots painted at the predicted places to "
+    "0.06 px; source: tilt.f90 (XAXISTILT is subtracted, OFFSET added)",
+    frame="aligned",
+)
+IMOD_XF_SWAPPED = TiltConvention(
+    "IMOD .xf, volume not turned but swapped (-yz)",
+    (-1, -1, 1),
+    Offset(sign=-1),
+    "run: tilt's PARALLEL output and trimvol -yz are the mirror image in z of trimvol -rx",
+    frame="aligned",
+)
+
+# AreTomo: raw = R(ROT) aligned + (TX, TY); the volume as -FlipVol 1 turns it
+ARETOMO = TiltConvention(
+    "AreTomo .aln",
+    (1, 1, 1),
+    Offset(sign=1),
+    "source: GCorrPatchShift.cu and Recon of AreTomo3; its -OutImod export gives the same under "
+    "IMOD's convention, which was run; AreTomo itself was not",
+)
+ARETOMO_FLIPVOL_2 = TiltConvention(
+    "AreTomo .aln, volume of -FlipVol 2",
+    (-1, -1, 1),
+    Offset(sign=1),
+    "source: AreTomo3's -FlipVol 2 swaps y and z without reversing z, which mirrors the volume "
+    "(its read-me says that the hand is kept); not run",
 )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import warnings
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cryotypes.errors import ReadError
+from cryotypes.errors import GuessWarning, ReadError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -96,6 +97,32 @@ def reading_bytes(path: Path) -> Iterator[Any]:
         if error.errno is not None:  # the system's complaint, not that of the decompression
             raise
         raise ReadError(f"damaged compressed file ({error})", path) from error
+
+
+def warn_if_cut(text: bytes, path: Path) -> None:
+    """Warn of a text file that ends within a line: its last word may be half a word.
+
+    There are whole files without a last line end, so it is no error; but a number that lost its
+    last digits is still a number, and a row that lost its last columns may still be a row.
+
+    Parameters
+    ----------
+    text : bytes
+        The content, or the end of it.
+    path : Path
+
+    Warns
+    -----
+    GuessWarning
+    """
+    last = text[text.rfind(b"\n") + 1 :]
+    if last.strip() and not last.startswith(b"#"):
+        warnings.warn(
+            f"{path}: the file does not end with a line end; assumed that its last line is not "
+            "cut (if it is whole, end it with a new line)",
+            GuessWarning,
+            stacklevel=5,
+        )
 
 
 @dataclass(frozen=True)

@@ -93,12 +93,12 @@ class Columns:
         if label in self.particles:
             column = self.particles[label]
         elif label in self.optics:
-            groups = self.optics[GROUP].to_list()
+            keys, groups = self.particles[GROUP], self.optics[GROUP]
+            if keys.dtype != groups.dtype:  # one of them holds a text
+                keys, groups = keys.cast(pl.String), groups.cast(pl.String)
             values = self.optics[label].cast(pl.Float64, strict=False).to_list()
-            mapping = dict(zip(groups, values, strict=True))
-            column = self.particles[GROUP].replace_strict(
-                mapping, default=None, return_dtype=pl.Float64
-            )
+            mapping = dict(zip(groups.to_list(), values, strict=True))
+            column = keys.replace_strict(mapping, default=None, return_dtype=pl.Float64)
         else:
             return None
         numbers = column.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()

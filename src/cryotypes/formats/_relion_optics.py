@@ -170,7 +170,11 @@ class Optics:
             self._set(group, labels.IMAGE_PIXEL, image)
         first = (labels.MICROGRAPH_PIXEL, labels.TILT_PIXEL)
         stated = next((v for n in first if (v := self._value(group, n)) is not None), image)
-        if not math.isclose(stated, spacing, rel_tol=1e-9):
+        # a column that other groups fill must not be left blank in this one
+        blank = self._value(group, labels.MICROGRAPH_PIXEL) is None and any(
+            labels.MICROGRAPH_PIXEL in other.row for other in self.groups
+        )
+        if blank or not math.isclose(stated, spacing, rel_tol=1e-9):
             self._set(group, labels.MICROGRAPH_PIXEL, spacing)
         return spacing
 

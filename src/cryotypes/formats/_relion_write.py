@@ -71,7 +71,7 @@ def write(
     tomogram_dimensions : (x, y, z), or dict of these by experiment, optional
         Sizes instead, in pixels of the particles.
     ndim : {2, 3}, optional
-        Whether to write z. By default as read, else 3.
+        Whether to write z. By default as read, else 3; tomography always is 3D.
 
     Raises
     ------
@@ -103,6 +103,8 @@ class _Writer:
         self.dimensions = dimensions
         self.ndim = ndim or (2 if all(m.get("ndim") == 2 for m in self.metadata) else 3)
         self.dialect = self._dialect(dialect)
+        if self.dialect.tomography:
+            self.ndim = 3  # z left out would be the tomogram's centre
         self.counts = [len(p.position) for p in posesets]  # type: ignore[arg-type]
         self.report = LossReport(kept=["position", "experiment_id", "pixel_spacing"])
         self.features = self._features()

@@ -17,23 +17,29 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from cryotypes.errors import ReadError
+from cryotypes.errors import ReadError, WriteError
 
-from ._format import reading_bytes
+from ._format import reading_bytes, warn_if_cut
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
 PIECE = 8 << 20  # bytes parsed at a time
 
 # Labels whose values are text even where they look like numbers ("001" is a name).
 _TEXT = re.compile(
-    r"(Name|Names|NameEven|NameOdd|File|Files|Image|Images|Hash|Metadata|Spectrum|Frames|Tomogram"
-    r"|TomogramHalf[12]|TomogramDenoised|Directive|Path|Label|_id)$|^rlnTomoProj[XYZW]$",
+    r"(Name|Names|NameEven|NameOdd|File|Files|Filename|Image|Images|Hash|Metadata|Spectrum|Frames"
+    r"|Tomogram|TomogramHalf[12]|TomogramDenoised|Directive|Path|Label|_id)$|^rlnTomoProj[XYZW]$",
+)
+# Labels whose values are numbers: RELION's and cisTEM's other ones, and STOPGAP's
+_NUMERIC = re.compile(
+    r"^(rln|cisTEM|(orig_[xyz]|[xyz]_shift|phi|psi|the|score|class|object|(motl_idx|(sub)?tomo_num))$)"
 )
 _MISSING = "<NA>"
-_TOKEN = re.compile(r"\"([^\n]*?)\"(?=\s|$)|'([^\n]*?)'(?=\s|$)|(#[^\n]*)|(\S+)")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # of Windows editors
+# only blanks, tabs and line ends part words, not all that Unicode calls a space
+_TOKEN = re.compile(r"\"([^\n]*?)\"(?=[ \t\n]|$)|'([^\n]*?)'(?=[ \t\n]|$)|(#[^\n]*)|([^ \t\n]+)")
 _NEEDS_QUOTES = r"^$|\s|^[\"'#_$]|^(data_|loop_|save_|stop_|global_)"
 
 
@@ -69,19 +75,33 @@ def read_star(path: Path, only: Iterable[str] | None = None) -> list[Block]:
     ------
     ReadError
         If a row does not have as many values as the loop has labels, and the like.
+
+    Warns
+    -----
+    GuessWarning
+        If the last line may be cut.
     """
     with reading_bytes(path) as file:
-        raw: bytes = file.read()
+        return parse_star(file.read(), path, only)
+
+
+def parse_star(raw: bytes, path: Path, only: Iterable[str] | None = None) -> list[Block]:
+    """Parse the bytes of a STAR file; ``path`` is for messages. See `read_star`."""
+    raw = raw.removeprefix(_BYTE_ORDER_MARK)
     if b"\0" in raw[:4096]:
         raise ReadError("expected a text file (STAR), found binary data", path)
     if b"\r" in raw:
         raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    warn_if_cut(raw, path)
     wanted = None if only is None else set(only)
-    blocks = [
-        _read_block(raw, start, end, path)
-        for name, start, end in _find_blocks(raw)
-        if wanted is None or name in wanted
-    ]
+    blocks = []
+    for name, start, end in _find_blocks(raw):
+        if wanted is None or name in wanted:
+            try:
+                blocks.append(_read_block(raw, name, start, end, path))
+            except UnicodeDecodeError as error:
+                problem = f"block {name!r}: expected UTF-8 text ({error.reason})"
+                raise ReadError(problem, path) from error
     if not blocks and wanted is None:
         raise ReadError("expected a STAR file, found no line that begins with 'data_'", path)
     return blocks
@@ -89,7 +109,7 @@ def read_star(path: Path, only: Iterable[str] | None = None) -> list[Block]:
 
 def find_block_names(raw: bytes) -> list[str]:
     """Name the blocks that begin in these bytes."""
-    return [name for name, _, _ in _find_blocks(raw)]
+    return [name for name, _, _ in _find_blocks(raw.removeprefix(_BYTE_ORDER_MARK))]
 
 
 def _find_blocks(raw: bytes) -> Iterator[tuple[str, int, int]]:
@@ -114,26 +134,30 @@ def _find_blocks(raw: bytes) -> Iterator[tuple[str, int, int]]:
         yield name, body, end
 
 
-def _read_block(raw: bytes, start: int, end: int, path: Path) -> Block:
+def _read_block(raw: bytes, name: str, start: int, end: int, path: Path) -> Block:
     """Read the labels line by line, then the rows as a whole."""
     labels: list[str] = []
     pairs: dict[str, str] = {}
     loop = False
-    name = raw[raw.rfind(b"data_", 0, start) + 5 : start].split(b"#")[0].decode().strip()
     position = start
     while position < end:
         newline = raw.find(b"\n", position, end)
         following = end if newline < 0 else newline + 1
-        words = _split_line(raw[position:following].decode("utf-8", errors="replace"))
+        text = raw[position:following].decode("utf-8")
+        words = _split_line(text)
+        labelled = text.lstrip(" \t").startswith("_")
         if not words:
             pass
         elif words[0] == "loop_" and not loop and not pairs:
             loop = True
-        elif loop and words[0].startswith("_") and len(words) == 1:
+        elif loop and labelled and len(words) == 1:
             labels.append(words[0][1:])
         elif loop:
             break
-        elif words[0].startswith("_") and len(words) == 2:
+        elif labelled and len(words) == 2:
+            if words[0][1:] in pairs:
+                where = _where(raw, position, name)
+                raise ReadError(f"{where}: label {words[0][1:]!r} stands twice", path)
             pairs[words[0][1:]] = words[1]
         else:
             where = _where(raw, position, name)
@@ -160,8 +184,6 @@ def _read_block(raw: bytes, start: int, end: int, path: Path) -> Block:
             f"{where}: expected {len(labels)} values, one for each label, found {ragged.found}",
             path,
         ) from None
-    except UnicodeDecodeError as error:
-        raise ReadError(f"block {name!r}: expected UTF-8 text ({error.reason})", path) from error
     return Block(name, table, line=line)
 
 
@@ -225,13 +247,13 @@ def _needs_care(raw: bytes, start: int, end: int) -> bool:
 def _read_carefully(raw: bytes, start: int, end: int, labels: list[str]) -> pl.DataFrame:
     rows = []
     position = start
-    for line in raw[start:end].decode("utf-8").splitlines(keepends=True):
+    for line in raw[start:end].decode("utf-8").split("\n"):
         words = _split_line(line)
         if words and len(words) != len(labels):
             raise _RaggedError(position, len(words))
         if words:
             rows.append(words)
-        position += len(line.encode())
+        position += len(line.encode()) + 1
     columns = list(zip(*rows, strict=True)) or [()] * len(labels)
     return pl.DataFrame(
         {
@@ -258,13 +280,14 @@ def _squeeze(data: bytes) -> bytes:
         previous = np.empty_like(characters)
         previous[0], previous[1:] = 10, characters[:-1]
         column = pl.Series(characters)
-        kept = column.filter(~((column == 32) & (pl.Series(previous) <= 32)))
+        before = pl.Series(previous)
+        kept = column.filter(~((column == 32) & ((before == 32) | (before == 10))))
         data = kept.to_numpy().tobytes()
     if b" \n" in data:
         data = data.replace(b" \n", b"\n")
     if b"\n\n" in data:
         data = re.sub(rb"\n\n+", b"\n", data)
-    return data.strip() + b"\n"
+    return data.strip(b" \n") + b"\n"
 
 
 def _parse_piece(data: bytes, labels: list[str], types: Mapping[str, Any]) -> pl.DataFrame:
@@ -308,7 +331,7 @@ def _sample_types(raw: bytes, piece: tuple[int, int], labels: list[str]) -> dict
     types: dict[str, Any] = {}
     for index, label in enumerate(labels):
         values = [row[index] for row in rows if len(row) == len(labels)]
-        numeric = label.startswith("rln") and not _TEXT.search(label)
+        numeric = _NUMERIC.match(label) and not _TEXT.search(label)
         types[label] = _number_type(values) if numeric else pl.String
     return types
 
@@ -344,7 +367,12 @@ def _infer_column(column: pl.Series) -> pl.Series:
     return column
 
 
-def write_star(file: IO[bytes], blocks: Iterable[Block], version: int | None = None) -> None:
+def write_star(
+    file: IO[bytes],
+    blocks: Iterable[Block],
+    version: int | None = None,
+    single_quoted: Collection[str] = (),
+) -> None:
     """Write blocks; numbers as the shortest text that reads back to the same value.
 
     Parameters
@@ -353,11 +381,22 @@ def write_star(file: IO[bytes], blocks: Iterable[Block], version: int | None = N
     blocks : iterable of Block
     version : int, optional
         RELION's comment above each block: 30001 for 3.1 and 4, 50001 for 5.
+    single_quoted : collection of str
+        Labels whose texts stand in single quotes in any case, as cisTEM has them; the texts hold
+        no such quotes.
+
+    Raises
+    ------
+    WriteError
+        If a name or a text cannot stand in a STAR file, which has no way to hold line ends.
     """
     for block in blocks:
+        for name in (block.name, *block.table.columns):
+            if re.search(r"[\s\0]", name):
+                raise WriteError(f"STAR has no names with blanks, found {name!r}; rename it")
         comment = f"\n# version {version}\n" if version is not None else ""
         file.write(f"{comment}\ndata_{block.name}\n\n".encode())
-        table = _as_text(block.table)
+        table = _as_text(block.table, single_quoted)
         if block.loop:
             labels = "".join(f"_{name} #{i}\n" for i, name in enumerate(table.columns, 1))
             file.write(f"loop_\n{labels}".encode())
@@ -369,16 +408,20 @@ def write_star(file: IO[bytes], blocks: Iterable[Block], version: int | None = N
                 value = column.to_frame().write_csv(
                     separator=" ", include_header=False, quote_style="never"
                 )
-                file.write(f"_{column.name:<{width}}{value.strip()}\n".encode())
+                text = value.removesuffix("\n")
+                file.write(f"_{column.name:<{width}}{text}\n".encode())
         file.write(b"\n")
 
 
-def _as_text(table: pl.DataFrame) -> pl.DataFrame:
+def _as_text(table: pl.DataFrame, single_quoted: Collection[str] = ()) -> pl.DataFrame:
     """Quote the texts that need it; true and false are 1 and 0; what is missing is <NA>."""
     columns = []
     for column in table:
         if column.dtype == pl.Boolean:
             column = column.cast(pl.Int8)
+        elif column.name in single_quoted:
+            quoted = pl.format("'{}'", pl.col(column.name).cast(pl.String).fill_null(""))
+            column = column.to_frame().select(quoted.alias(column.name)).to_series()
         elif column.dtype in (pl.String, pl.Null):
             column = _quoted(column.cast(pl.String))
         if column.null_count():
@@ -388,12 +431,20 @@ def _as_text(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _quoted(column: pl.Series) -> pl.Series:
-    column = column.str.replace_all("\n", " ", literal=True)
+    ends_double, ends_single = (column.str.contains(f"{sign}[ \t]") for sign in "\"'")
+    bad = (column.str.contains(r"[\n\r\x00]") | (ends_double & ends_single)).fill_null(False)
+    if bad.any():
+        row = int(bad.arg_max() or 0)
+        raise WriteError(
+            f"{column.name!r}, row {row + 1}: STAR holds one line, and not both kinds of quotes "
+            f"before blanks, found {column[row]!r}; change the text"
+        )
     need = column.str.contains(_NEEDS_QUOTES)
     if not need.fill_null(False).any():
         return column
-    sign = pl.when(pl.col("text").str.contains(r'"(\s|$)')).then(pl.lit("'")).otherwise(pl.lit('"'))
-    frame = pl.DataFrame({"text": column, "need": need})
+    single = ends_double | (column.str.ends_with('"') & ~ends_single)
+    sign = pl.when(pl.col("single")).then(pl.lit("'")).otherwise(pl.lit('"'))
+    frame = pl.DataFrame({"text": column, "need": need, "single": single})
     quoted = pl.concat_str([sign, pl.col("text"), sign])
     wanted = pl.when(pl.col("need")).then(quoted).otherwise(pl.col("text"))
     return frame.select(wanted.alias(column.name)).to_series()

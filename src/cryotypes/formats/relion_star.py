@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 import polars as pl
 
 from cryotypes.conventions import (
@@ -25,11 +26,11 @@ from cryotypes.conventions import (
     rescale,
 )
 from cryotypes.errors import GuessWarning, ReadError
-from cryotypes.poseset import PoseSet
 
 from . import _relion
 from . import _relion_labels as labels
 from ._format import Format, Head
+from ._poses import Particles, factorize, to_posesets
 from ._relion_labels import Columns, Dialect
 from ._relion_write import write
 from ._star import Block, read_star
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from scipy.spatial.transform import Rotation
+
+    from cryotypes.poseset import PoseSet
 
     from ._relion import Tomogram
 
@@ -206,7 +209,7 @@ class _Rows:
         self.path, self.block, self.columns, self.dialect = path, block, columns, dialect
         self.table = block.table
         self.used: set[str] = set()
-        self.centred = labels.CENTRED[0] in self.table
+        self.centred = any(name in self.table for name in labels.CENTRED)
         self.experiment_label = next((x for x in _experiments(dialect) if x in self.table), None)
         if self.experiment_label is not None:
             self.used.add(self.experiment_label)
@@ -218,7 +221,7 @@ class _Rows:
         Raises
         ------
         ReadError
-            If one holds text.
+            If one holds text, or a number that is not finite.
         """
         if not any(name in self.table for name in names):
             return None
@@ -231,15 +234,14 @@ class _Rows:
 
     def _numbers(self, name: str) -> NDArray[np.float64]:
         column = self.table[name]
-        if column.dtype.is_numeric() and not column.null_count():
-            return column.to_numpy()
         numbers = column.cast(pl.Float64, strict=False)
-        if not numbers.null_count():
+        bad = ~numbers.is_finite().fill_null(False)
+        if not bad.any():
             return numbers.to_numpy()
-        row = int(numbers.is_null().arg_max() or 0)
+        row = int(bad.arg_max() or 0)
         raise ReadError(
-            f"block {self.block.name!r}, column {name}, row {row + 1}: expected a number, found "
-            f"{column[row]!r}",
+            f"block {self.block.name!r}, column {name}, row {row + 1}: expected a finite number, "
+            f"found {column[row]!r}",
             self.path,
         )
 
@@ -290,24 +292,23 @@ class _Rows:
             names = self.table["rlnImageName"].cast(pl.String).str.replace(r"^[^@]*@", "")
         else:
             names = pl.Series([""]).new_from_index(0, self.table.height)
-        unique = names.unique(maintain_order=True)
-        codes = names.replace_strict(
-            unique, pl.Series(range(len(unique)), dtype=pl.Int64), return_dtype=pl.Int64
-        )
-        return codes.to_numpy(), unique.to_list()
+        return factorize(names.to_list())
 
     def position(self, sizes: _Sizes, codes: Any, names: list[str]) -> NDArray[np.float64]:
         """Decode positions; particles without coordinates are at 0."""
+        place = self.dialect.convention.place
         if not self.centred:
-            place = labels.DIALECTS["3.1"].convention.place
             written = self.vectors(labels.COORDINATES)
             written = np.zeros((self.table.height, 3)) if written is None else written
-            return decode_position(written, place, 1.0)
+            return decode_position(written, place, self.spacing[:, None])
         found = sizes.need(names) if len(codes) else {}
         dimensions = np.array([found[name] for name in names]).reshape(-1, 3)[codes]
+        missing = [name for name in labels.CENTRED if name not in self.table]
         written = self.vectors(labels.CENTRED)
-        assert written is not None
-        place = labels.DIALECTS["5.0"].convention.place
+        if missing or written is None:  # zero would be the centre
+            raise ReadError(
+                f"expected {', '.join(labels.CENTRED)}, found no {missing[0]}", self.path
+            )
         spacing = self.need_spacing("coordinates")
         tilt = self.tilt_spacing()[:, None]
         return decode_position(written, place, spacing, rescale(dimensions, tilt, spacing))
@@ -326,7 +327,7 @@ class _Rows:
         """Decode origins, in Å or in pixels of the images."""
         written = self.vectors(labels.ORIGINS_ANGSTROM)
         if written is not None:
-            offset = labels.DIALECTS["3.1"].convention.offset
+            offset = self.dialect.convention.offset
             assert offset is not None
             spacing: Any = self.need_spacing("origins") if written.any() else 1.0
             return decode_shift(written, offset, spacing, frame)
@@ -341,68 +342,38 @@ class _Rows:
         return decode_shift(written, offset, self.spacing[:, None], frame, image[:, None])
 
     def posesets(self, sizes: _Sizes, metadata: dict[str, Any]) -> list[PoseSet]:
-        """Cut the rows by experiment and pixel spacing: sorted once, then slices."""
+        """Cut the rows by experiment and pixel spacing."""
         codes, names = self.experiments()
         position = self.position(sizes, codes, names)
         frame = self.orientation(labels.SUBTOMOGRAM)
         self.used.difference_update(labels.SUBTOMOGRAM)  # a feature all the same
         orientation = compose(frame, self.orientation(labels.ANGLES))
         shift = self.shift(frame)
-        spacings, spacing_codes = np.unique(self.spacing, return_inverse=True)
-        groups = codes * max(1, len(spacings)) + spacing_codes
-        order = np.argsort(groups, kind="stable")
-        _, starts = np.unique(groups[order], return_index=True)
-        starts = starts[np.argsort(order[starts])]  # by first appearance
-        ends = {int(a): int(b) for a, b in _spans(groups[order])}
         rest = self.table.select(pl.exclude(sorted(self.used)))
-        features = _relion.to_pandas(rest).take(order)
-        position = position[order]
-        shift = None if shift is None else shift[order]
-        orientation = None if orientation is None else orientation[order]
-        tilt = self.tilt_spacing().tolist()
-        result = []
-        for start in map(int, starts):
-            part = slice(start, ends[start])
-            row = order[start]
-            size = sizes.of(names[codes[row]]) if self.dialect.tomography else None
-            extra = {"tomogram": {"dimensions": size, "pixel_spacing": tilt[row]}} if size else {}
-            result.append(
-                PoseSet(
-                    position=position[part],
-                    shift=None if shift is None else shift[part],
-                    orientation=None if orientation is None else orientation[part],
-                    experiment_id=names[codes[row]],
-                    pixel_spacing=float(self.spacing[row]),
-                    source=self.path,
-                    features=features.iloc[part],
-                    metadata={**metadata, **extra},
-                )
-            )
-        return result or [self._empty(rest, orientation, shift, metadata)]
-
-    def _empty(self, rest: Any, orientation: Any, shift: Any, metadata: Any) -> PoseSet:
-        """A file without particles is one PoseSet without particles."""
-        return PoseSet(
-            position=np.zeros((0, 3)),
+        particles = Particles(
+            position=position,
+            experiments=names,
+            codes=codes,
+            spacing=self.spacing,
             shift=shift,
             orientation=orientation,
-            source=self.path,
-            features=_relion.to_pandas(rest),
-            metadata=metadata,
+            features=_relion.to_pandas(rest, pd.RangeIndex(self.table.height)),
         )
+        tilts = dict(zip(self.spacing.tolist(), self.tilt_spacing().tolist(), strict=True))
+
+        def metadata_of(experiment: str, spacing: float) -> dict[str, Any]:
+            size = sizes.of(experiment) if self.dialect.tomography else None
+            if size is None:
+                return metadata
+            tomogram = {"dimensions": size, "pixel_spacing": tilts.get(spacing, spacing)}
+            return {**metadata, "tomogram": tomogram}
+
+        return to_posesets(particles, self.path, metadata_of)
 
 
 def _experiments(dialect: Dialect) -> tuple[str, ...]:
     """The labels that name an experiment: the tomogram in tomography, else the micrograph."""
     return labels.EXPERIMENT_LABELS if dialect.tomography else labels.EXPERIMENT_LABELS[::-1]
-
-
-def _spans(groups: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """Return start and end of each run of equal numbers."""
-    if not len(groups):
-        return []
-    edges = np.flatnonzero(np.diff(groups)) + 1
-    return list(zip([0, *edges], [*edges, len(groups)], strict=True))
 
 
 FORMAT = Format(

@@ -92,7 +92,7 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> pd.DataFrame:
     blocks = read_star(path)
     listing = next((b for b in blocks if SERIES_FILE in b.table), None)
     if listing is not None:
-        rows = listing.table.to_dicts()
+        rows = _listed(listing, path)
         series = [(row, *_named_series(row, path)) for row in rows]
     else:
         block = next((b for b in blocks if _is_series(b)), None)
@@ -109,6 +109,17 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> pd.DataFrame:
 
 def _is_series(block: Block) -> bool:
     return ANGLES[1] in block.table or NOMINAL_TILT in block.table
+
+
+def _listed(block: Block, path: Path) -> list[dict[str, Any]]:
+    """Return the rows of the list, each with a name of its own."""
+    if "rlnTomoName" not in block.table:
+        raise ReadError(f"block {block.name!r}: expected the label rlnTomoName", path)
+    repeated = block.table["rlnTomoName"].drop_nulls()
+    repeated = repeated.filter(repeated.is_duplicated())
+    if len(repeated):
+        raise ReadError(f"block {block.name!r}: tilt series {repeated[0]!r} stands twice", path)
+    return block.table.to_dicts()
 
 
 def _named_series(row: Mapping[str, Any], path: Path) -> tuple[Path, Block]:
@@ -296,7 +307,10 @@ def write(
     report = LossReport(
         kept=["rotation_x", "rotation_y", "rotation_z", "dx", "dy", "experiment_id", "columns"]
     )
-    blocks = {name: Block(name, _series_table(part, path)) for name, part in parts.items()}
+    blocks = {
+        name: Block("_".join(name.split()), _series_table(part, path))
+        for name, part in parts.items()
+    }
     if single:
         report.lost["pixel_spacing"] = "a series' own file does not state it, tomograms.star does"
         with writing_bytes(path, overwrite) as file:
@@ -320,7 +334,8 @@ def write(
         with writing_bytes(files[name], overwrite) as file:
             write_star(file, [block], 50001)
     with writing_bytes(path, overwrite) as file:
-        table = pl.DataFrame(rows, infer_schema_length=None) if rows else pl.DataFrame()
+        empty = pl.DataFrame({"rlnTomoName": [], SERIES_FILE: []})
+        table = pl.DataFrame(rows, infer_schema_length=None) if rows else empty
         write_star(file, [Block("global", table)], 50001)
     return report
 

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
-from cryotypes.errors import GuessWarning, MatchError, ValidationError
 from cryotypes.poseset import validate_poseset
 from cryotypes.poseset._operations import changed
-from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels
-from cryotypes.projectionmodel import dimensions_of
-from cryotypes.projectionmodel._transformations import Rx, Ry, Rz
+
+from ._cameras import cameras_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -107,7 +104,7 @@ class Projection(Generic[P]):
         ----------
         margin : float
             Distance to keep from the edges, in pixels: half the box size, for whole boxes inside.
-            The image covers 0 ≤ x ≤ width, 0 ≤ y ≤ height.
+            Inside is margin ≤ x ≤ width - margin, and y likewise: RELION's own rule.
 
         Returns
         -------
@@ -189,160 +186,36 @@ def project(
     [[110.0, 100.0], [120.0, 100.0], [110.0, 100.0]]
     """
     checked: Any = validate_poseset(poses, coerce=True)
-    model = _rows_of(projection_model, checked.experiment_id)
-    missing = [name for name in [*Labels.ROTATION, *Labels.SHIFT] if name not in model]
-    if missing:
-        raise ValidationError("projection model", [f"missing columns {', '.join(missing)}"])
-    spacings = _spacings(checked, model, tilt_image_pixel_spacing)
-    centre = _tomogram_centre(checked, model, tomogram_dimensions, spacings)
-    size, image_centre = _image_centre(
-        model, checked.experiment_id, tilt_image_dimensions, tilt_image_center, spacings
+    cameras = cameras_of(
+        "project",
+        projection_model,
+        experiment_id=checked.experiment_id,
+        volume_spacing=float(checked.pixel_spacing),
+        tomogram=(getattr(checked, "metadata", None) or {}).get("tomogram"),
+        tomogram_dimensions=tomogram_dimensions,
+        tilt_image_dimensions=tilt_image_dimensions,
+        tilt_image_center=tilt_image_center,
+        tilt_image_pixel_spacing=tilt_image_pixel_spacing,
     )
-
-    relative = np.asarray(checked.position, dtype=float) - centre
+    relative = np.asarray(checked.position, dtype=float) - cameras.centre
     if checked.shift is not None:
         relative = relative + np.asarray(checked.shift, dtype=float)
-    turns = (
-        Rz(model[Labels.ROTATION_Z]) @ Ry(model[Labels.ROTATION_Y]) @ Rx(model[Labels.ROTATION_X])
-    )[:, :3, :3]
     # one multiplication for all tilts, with the change of pixels in the small matrices
-    rows = (turns * spacings.poses_to_image).reshape(-1, 3)
-    camera = (rows @ relative.T).reshape(len(turns), 3, -1)
-    shifts = model[Labels.SHIFT].to_numpy(dtype=float) * spacings.model_to_image
-    camera[:, :2] += (shifts + image_centre)[:, :, None]
+    rows = (cameras.turns * cameras.scale).reshape(-1, 3)
+    camera = (rows @ relative.T).reshape(len(cameras.turns), 3, len(relative))
+    camera[:, :2] += cameras.offset[:, :, None]
 
     from scipy.spatial.transform import Rotation
 
-    known = image_centre is not _UNKNOWN_CENTRE
+    x, y = cameras.image_centre
     return Projection(
         position=camera[:, :2].transpose(0, 2, 1),
         depth=camera[:, 2],
-        rotation=Rotation.from_matrix(turns),
+        rotation=Rotation.from_matrix(cameras.turns),
         poses=checked,
-        model=model,
-        pixel_spacing=spacings.image,
-        tilt_image_center=(float(image_centre[0]), float(image_centre[1])),
-        tilt_image_dimensions=size,
-        centered=not known,
+        model=cameras.model,
+        pixel_spacing=cameras.spacings.image,
+        tilt_image_center=(float(x), float(y)),
+        tilt_image_dimensions=cameras.tilt_image_dimensions,
+        centered=cameras.centered,
     )
-
-
-_UNKNOWN_CENTRE: Any = np.zeros(2)
-
-
-@dataclass(frozen=True)
-class _Spacings:
-    """Å per pixel of the poses, of the model and of the tilt images; all 1 if unknown."""
-
-    poses: float
-    model: float
-    image: float
-
-    @property
-    def poses_to_image(self) -> float:
-        return self.poses / self.image if self.image else 1.0
-
-    @property
-    def model_to_image(self) -> float:
-        return self.model / self.image if self.image else 1.0
-
-
-def _rows_of(model: ProjectionModel, experiment_id: str) -> ProjectionModel:
-    """Take the rows of one experiment; a model of a single one is taken as it is."""
-    if Labels.EXPERIMENT_ID not in model:
-        return model
-    ids = model[Labels.EXPERIMENT_ID]
-    names = ids.unique()
-    if len(names) <= 1:
-        return model
-    rows = model[ids == experiment_id]
-    if not len(rows):
-        listing = ", ".join(map(repr, names[:5])) + (", …" if len(names) > 5 else "")
-        raise MatchError(
-            f"no tilt series for experiment {experiment_id!r} among {listing}; join names with "
-            "cryotypes.match, or give the rows of one series"
-        )
-    return rows
-
-
-def _spacings(poses: Any, model: ProjectionModel, image: float | None) -> _Spacings:
-    values = model[Labels.PIXEL_SPACING].unique() if Labels.PIXEL_SPACING in model else [0.0]
-    if len(values) > 1:
-        listing = ", ".join(f"{value:g}" for value in values)
-        raise ValueError(f"project: the tilt series has several pixel spacings: {listing} Å")
-    of_model = float(values[0]) if len(values) else 0.0
-    of_poses = float(poses.pixel_spacing)
-    if of_model and of_poses:
-        return _Spacings(of_poses, of_model, float(image or of_model))
-    if of_model or of_poses or image:
-        unknown = "poses" if not of_poses else "projection model"
-        raise ValueError(
-            f"project: the pixel spacing of the {unknown} is unknown (0) while another is known; "
-            "set pixel_spacing of both (--pixel-spacing), or of none to use pixels throughout"
-        )
-    warnings.warn(
-        "project: no pixel spacing is known; poses, shifts and tilt images are assumed to have "
-        "the same pixels",
-        GuessWarning,
-        stacklevel=3,
-    )
-    return _Spacings(0.0, 0.0, 0.0)
-
-
-def _tomogram_centre(
-    poses: Any, model: ProjectionModel, given: Sequence[float] | None, spacings: _Spacings
-) -> Floats:
-    """Index of the tomogram's centre, in pixels of the poses."""
-    if given is not None:
-        if len(given) != 3:
-            raise ValueError(f"tomogram_dimensions: expected x, y, z, found {tuple(given)}")
-        return np.asarray(given, dtype=float) // 2
-    stated = dimensions_of(model, "tomogram_dimensions", _name_of(model, poses.experiment_id))
-    if stated is not None:
-        ratio = spacings.model / spacings.poses if spacings.poses else 1.0
-        return np.asarray(stated) // 2 * ratio
-    tomogram = (getattr(poses, "metadata", None) or {}).get("tomogram", {})
-    if tomogram.get("dimensions") is not None:
-        spacing = tomogram.get("pixel_spacing") or spacings.poses
-        ratio = spacing / spacings.poses if spacings.poses else 1.0
-        return np.asarray(tomogram["dimensions"]) // 2 * ratio
-    raise ValueError(
-        f"project: the size of tomogram {poses.experiment_id!r} is unknown; give "
-        "tomogram_dimensions= (--tomogram-size X Y Z, in pixels of the particles)"
-    )
-
-
-def _name_of(model: ProjectionModel, default: str) -> str:
-    """The model's own experiment: a matched one may be called otherwise than the poses'."""
-    if Labels.EXPERIMENT_ID in model and len(model):
-        return str(model[Labels.EXPERIMENT_ID].iloc[0])
-    return default
-
-
-def _image_centre(
-    model: ProjectionModel,
-    experiment_id: str,
-    dimensions: Sequence[int] | None,
-    centre: Sequence[float] | None,
-    spacings: _Spacings,
-) -> tuple[tuple[int, int] | None, Floats]:
-    """Size of the tilt images and index of their centre, in their pixels."""
-    for name, value in (("tilt_image_dimensions", dimensions), ("tilt_image_center", centre)):
-        if value is not None and len(value) != 2:
-            raise ValueError(f"{name}: expected x, y, found {tuple(value)}")
-    binned = spacings.image != spacings.model
-    if dimensions is None and not binned:
-        stated = dimensions_of(model, "tilt_image_dimensions", _name_of(model, experiment_id))
-        dimensions = stated
-    size = None if dimensions is None else (int(dimensions[0]), int(dimensions[1]))
-    if centre is not None:
-        return size, np.asarray(centre, dtype=float)
-    if size is not None:
-        return size, np.asarray(size) // 2 * 1.0
-    warnings.warn(
-        "project: the size of the tilt images is unknown, so positions count from their centre; "
-        "give tilt_image_dimensions= (--tilt-image-size X Y)",
-        GuessWarning,
-        stacklevel=3,
-    )
-    return None, _UNKNOWN_CENTRE

@@ -165,11 +165,12 @@ def split(poseset: P, by: str | Sequence[Hashable]) -> dict[Hashable, P]:
             raise ValueError(f"expected {count(poseset)} labels, found {len(labels)}")
     codes, uniques = pd.factorize(labels, use_na_sentinel=False)
     order = np.argsort(codes, kind="stable")
-    ends = np.cumsum(np.bincount(codes, minlength=len(uniques)))
+    counts = np.bincount(codes, minlength=len(uniques))
+    ends = np.cumsum(counts)
     keys = uniques.tolist() if hasattr(uniques, "tolist") else list(uniques)
     return {
         key: select(poseset, order[start:end])
-        for key, start, end in zip(keys, [0, *ends[:-1]], ends, strict=True)
+        for key, start, end in zip(keys, ends - counts, ends, strict=True)
     }
 
 

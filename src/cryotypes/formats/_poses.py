@@ -1,0 +1,318 @@
+"""Particles of a whole file as one table: cut into PoseSets by readers, joined by writers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from cryotypes.errors import WriteError
+from cryotypes.poseset import PoseSet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+    from scipy.spatial.transform import Rotation
+
+    from cryotypes.loss import LossReport
+
+    Floats = NDArray[np.float64]
+    Metadata = Mapping[str, Any] | Callable[[str, float], Mapping[str, Any]]
+
+FIELDS = frozenset(
+    [
+        "position",
+        "shift",
+        "orientation",
+        "experiment_id",
+        "pixel_spacing",
+        "source",
+        "features",
+        "metadata",
+    ]
+)
+
+
+@dataclass
+class Particles:
+    """The particles of a file, in its order, in our conventions.
+
+    Parameters
+    ----------
+    position : array, shape (n, 3)
+    experiments : list of str
+        Names, in order of first appearance.
+    codes : array of int, shape (n,)
+        Which of the experiments each particle belongs to.
+    spacing : array, shape (n,)
+        Å per pixel, 0 where unknown.
+    shift, orientation, features : optional
+        As in a PoseSet; features' index is the row in the file.
+    metadata : list of dict
+        Of the PoseSets that were joined.
+    """
+
+    position: Floats
+    experiments: list[str]
+    codes: NDArray[np.int64]
+    spacing: Floats
+    shift: Floats | None = None
+    orientation: Rotation | None = None
+    features: pd.DataFrame | None = None
+    metadata: list[dict[str, Any]] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+    @property
+    def center(self) -> Floats:
+        """Where the particles are: position + shift."""
+        return self.position if self.shift is None else self.position + self.shift
+
+    @property
+    def names(self) -> NDArray[np.object_]:
+        """The experiment of each particle."""
+        return np.array(self.experiments, dtype=object)[self.codes]
+
+    def feature(self, name: str, default: Any = 0.0) -> NDArray[np.float64]:
+        """Return a feature as numbers; ``default`` (a number or n numbers) where it is missing."""
+        if self.features is None or name not in self.features:
+            return np.broadcast_to(np.asarray(default, dtype=float), len(self)).copy()
+        values = pd.to_numeric(self.features[name], errors="coerce").to_numpy(dtype=float)
+        return np.where(np.isnan(values), default, values)
+
+
+def factorize(names: Sequence[str] | pd.Series[Any]) -> tuple[NDArray[np.int64], list[str]]:
+    """Return a code for each name, and the names in order of first appearance."""
+    codes, unique = pd.factorize(np.asarray(names, dtype=object))
+    return codes.astype(np.int64), [str(name) for name in unique]
+
+
+def to_posesets(particles: Particles, source: Path, metadata: Metadata) -> list[PoseSet]:
+    """Cut particles by experiment and pixel spacing: sorted once, then slices.
+
+    Parameters
+    ----------
+    particles : Particles
+    source : Path
+    metadata : dict, or callable
+        Of the file; or ``metadata(experiment_id, pixel_spacing)`` of each PoseSet.
+
+    Returns
+    -------
+    list of PoseSet
+        In order of first appearance; a file without particles gives one PoseSet without.
+    """
+
+    def metadata_of(name: str, spacing: float) -> dict[str, Any]:
+        return dict(metadata(name, spacing) if callable(metadata) else metadata)
+
+    n = len(particles)
+    features = particles.features
+    if n == 0:
+        name = particles.experiments[0] if particles.experiments else ""
+        return [
+            PoseSet(
+                position=particles.position.reshape(0, 3),
+                shift=particles.shift,
+                orientation=particles.orientation,
+                experiment_id=name,
+                source=source,
+                features=features,
+                metadata=metadata_of(name, 0.0),
+            )
+        ]
+    spacings, spacing_codes = np.unique(particles.spacing, return_inverse=True)
+    groups = particles.codes * len(spacings) + spacing_codes.reshape(-1)
+    order = np.argsort(groups, kind="stable")
+    edges = np.flatnonzero(np.diff(groups[order])) + 1
+    spans = list(zip([0, *edges.tolist()], [*edges.tolist(), n], strict=True))
+    spans.sort(key=lambda span: order[span[0]])  # by first appearance
+
+    position = particles.position[order]
+    shift = None if particles.shift is None else particles.shift[order]
+    orientation = None if particles.orientation is None else particles.orientation[order]
+    features = None if features is None else features.take(order)
+    result = []
+    for start, end in spans:
+        row = order[start]
+        name = particles.experiments[particles.codes[row]]
+        spacing = float(particles.spacing[row])
+        part = slice(start, end)
+        result.append(
+            PoseSet(
+                position=position[part],
+                shift=None if shift is None else shift[part],
+                orientation=None if orientation is None else orientation[part],
+                experiment_id=name,
+                pixel_spacing=spacing,
+                source=source,
+                features=None if features is None else features.iloc[part],
+                metadata=metadata_of(name, spacing),
+            )
+        )
+    return result
+
+
+def join(
+    posesets: Sequence[PoseSet], path: Path, report: LossReport, keeps: frozenset[str]
+) -> Particles:
+    """Join PoseSets into one table, and say in the report what the format cannot hold.
+
+    Particles that come from one file are put back in its order. A shift that the format cannot
+    hold is added to the position.
+
+    Parameters
+    ----------
+    posesets : sequence of PoseSet
+    path : Path
+        Of the file to be written, for messages.
+    report : LossReport
+        ``kept``, ``converted`` and ``lost`` are filled for all fields but features.
+    keeps : frozenset of str
+        The fields that the format holds.
+
+    Raises
+    ------
+    WriteError
+        If the format holds one experiment and there are several.
+    """
+    counts = [len(np.asarray(p.position)) for p in posesets]
+    codes, experiments = factorize([p.experiment_id for p in posesets])
+    particles = Particles(
+        position=np.concatenate([np.asarray(p.position, dtype=float) for p in posesets]),
+        experiments=experiments,
+        codes=np.repeat(codes, counts),
+        spacing=np.repeat([float(p.pixel_spacing) for p in posesets], counts),
+        shift=_shift(posesets, counts),
+        orientation=_orientation(posesets, counts, report, keeps),
+        features=_features(posesets, counts),
+        metadata=[getattr(p, "metadata", None) or {} for p in posesets],
+    )
+    _account(posesets, particles, path, report, keeps)
+    return _in_file_order(particles, posesets)
+
+
+def _shift(posesets: Sequence[PoseSet], counts: list[int]) -> Floats | None:
+    if all(p.shift is None for p in posesets):
+        return None
+    shifts = [
+        np.zeros((n, 3)) if p.shift is None else np.asarray(p.shift, dtype=float)
+        for p, n in zip(posesets, counts, strict=True)
+    ]
+    return np.concatenate(shifts)
+
+
+def _orientation(
+    posesets: Sequence[PoseSet], counts: list[int], report: LossReport, keeps: frozenset[str]
+) -> Rotation | None:
+    """Join orientations; unknown ones beside known ones become identity, and that is said."""
+    known = [p for p in posesets if p.orientation is not None]
+    if not known:
+        return None
+    if "orientation" not in keeps:
+        report.lost["orientation"] = "the format has none"
+        return None
+    from scipy.spatial.transform import Rotation
+
+    report.kept.append("orientation")
+    if len(known) < len(posesets):
+        blank = next(p.experiment_id for p in posesets if p.orientation is None)
+        report.lost["orientation"] = f"unknown for experiment {blank!r}, written as no rotation"
+    stacks = [
+        Rotation.identity(n) if p.orientation is None else p.orientation
+        for p, n in zip(posesets, counts, strict=True)
+        if n
+    ]
+    return Rotation.concatenate(stacks) if stacks else known[0].orientation
+
+
+def _features(posesets: Sequence[PoseSet], counts: list[int]) -> pd.DataFrame | None:
+    frames = [getattr(p, "features", None) for p in posesets]
+    if all(frame is None for frame in frames):
+        return None
+    blanks = [pd.DataFrame(index=pd.RangeIndex(n)) for n in counts]
+    filled = [b if f is None else f for f, b in zip(frames, blanks, strict=True)]
+    return filled[0] if len(filled) == 1 else pd.concat(filled)
+
+
+def _account(
+    posesets: Sequence[PoseSet],
+    particles: Particles,
+    path: Path,
+    report: LossReport,
+    keeps: frozenset[str],
+) -> None:
+    from cryotypes.names import strip_path_and_suffix
+
+    report.kept.append("position")
+    if particles.shift is not None and "shift" in keeps:
+        report.kept.append("shift")
+    elif particles.shift is not None:
+        if particles.shift.any():
+            report.converted["shift"] = "added to the position; the format has none"
+        particles.position, particles.shift = particles.center, None
+    if "experiment_id" in keeps:
+        report.kept.append("experiment_id")
+    elif len(particles.experiments) > 1:
+        first, second = particles.experiments[:2]
+        raise WriteError(
+            f"a file of this format holds one experiment, found {first!r} and {second!r}; write "
+            "one file each (cryotypes convert … '{experiment_id}" + path.suffix + "')",
+            path,
+        )
+    elif particles.experiments[0] not in ("", strip_path_and_suffix(path.name)):
+        report.lost["experiment_id"] = f"{particles.experiments[0]!r} is not the file's name"
+    if "pixel_spacing" in keeps:
+        report.kept.append("pixel_spacing")
+    elif particles.spacing.any():
+        listing = ", ".join(f"{value:g}" for value in np.unique(particles.spacing)[:3])
+        report.lost["pixel_spacing"] = f"{listing} Å; the format has none"
+    own = {n for p in posesets for n in vars(p) if not n.startswith("_")} - FIELDS
+    for name in sorted(own):
+        report.lost[name] = "the format has no such field; put it into features"
+
+
+def lose_features(particles: Particles, written: Sequence[str], report: LossReport) -> None:
+    """Say which features the format has no column for."""
+    columns = [] if particles.features is None else [str(c) for c in particles.features.columns]
+    gone = [name for name in columns if name not in written]
+    if any(name in written for name in columns):
+        report.kept.append("features")
+    if gone:
+        listing = ", ".join(gone[:8]) + (f" and {len(gone) - 8} more" if len(gone) > 8 else "")
+        report.lost["features"] = f"{listing}: the format has no such columns"
+
+
+def _in_file_order(particles: Particles, posesets: Sequence[PoseSet]) -> Particles:
+    """Sort by row number if all particles are of one file and each row is there once."""
+    index = None if particles.features is None else particles.features.index
+    one_file = len({str(p.source) for p in posesets}) == 1
+    if (
+        index is None
+        or not one_file
+        or not pd.api.types.is_integer_dtype(index.dtype)
+        or not index.is_unique
+        or index.is_monotonic_increasing
+    ):
+        return particles
+    return take(particles, np.argsort(index.to_numpy(), kind="stable"))
+
+
+def take(particles: Particles, order: NDArray[np.int64]) -> Particles:
+    """Return the particles in another order."""
+    orientation, features = particles.orientation, particles.features
+    return Particles(
+        position=particles.position[order],
+        experiments=particles.experiments,
+        codes=particles.codes[order],
+        spacing=particles.spacing[order],
+        shift=None if particles.shift is None else particles.shift[order],
+        orientation=None if orientation is None else orientation[order],
+        features=None if features is None else features.iloc[order],
+        metadata=particles.metadata,
+    )

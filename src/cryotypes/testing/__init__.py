@@ -1,0 +1,15 @@
+"""Public test tools: the contract of formats, exact comparison, a zoo of small inputs."""
+
+from cryotypes._lazy import lazy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._compare import assert_same as assert_same
+    from ._contract import check_format as check_format
+    from ._zoo import zoo as zoo
+else:
+    __getattr__, __dir__ = lazy(
+        __name__, {"assert_same": "_compare", "check_format": "_contract", "zoo": "_zoo"}
+    )
+
+__all__ = ["assert_same", "check_format", "zoo"]

@@ -1,0 +1,259 @@
+"""What a format does to files: overwritten, interrupted, damaged, foreign."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from unittest import mock
+
+import numpy as np
+
+from cryotypes import io
+from cryotypes.errors import CryotypesError, ReadError
+from cryotypes.formats._format import Head
+from cryotypes.poseset import select
+from cryotypes.registry import formats
+
+from ._compare import assert_same
+
+if TYPE_CHECKING:
+    from ._subject import Subject
+
+_CUTS, _CHANGES = 200, 80  # places where a file is cut, and where a byte is changed
+_SLOW = 30.0  # seconds; a small file that takes longer hangs
+
+# What other formats ask for when their files are written to be refused.
+_USUAL = {
+    "box_size": 64,
+    "micrograph_shape": (1001, 1000),
+    "pixel_spacing": 2.5,
+    "tomogram_dimensions": (1000, 1001, 301),
+}
+
+# Beginnings that no particle format may take for its own, by a path that may mislead.
+_FOREIGN = {
+    "empty": b"",
+    "noise": np.random.default_rng(0).bytes(4096),
+    "zeros": bytes(4096),
+    "text": b"Dear reader,\nthis is no data at all.\n",
+    "JSON": b'{"name": "cryotypes", "values": [1, 2, 3]}\n',
+    "JSON list": b"[]\n",
+    "XML": b"<?xml version='1.0'?>\n<html><body/></html>\n",
+    "CSV": b"name,age,city\nA,3,B\n",
+    "STAR": b"data_model\n\n_rlnReferenceDimensionality 2\n",
+    "numpy": b"\x93NUMPY\x01\x00v\x00{'descr': '<f8', 'fortran_order': False, 'shape': (3,), }\n",
+    "zip": b"PK\x03\x04" + bytes(60),
+    "HDF5": b"\x89HDF\r\n\x1a\n" + bytes(60),
+    "TIFF": b"II*\x00" + bytes(60),
+    "not UTF-8": b'data_\xff\xfe\n\xc3\x28 {"\xa0\xa1',
+}
+
+
+def check_foreign_heads(subject: Subject) -> None:
+    """See that the sniffer refuses what is not its own, and files of the other formats."""
+    sniff = subject.format.sniff
+    if sniff is None:
+        return
+    # a table without rows may be but a line end, and then only its suffix tells
+    heads = {"a line end": Head(Path("x.dat"), b"\n")}
+    for name, data in _FOREIGN.items():
+        for suffix in (*subject.format.suffixes, ".dat", ""):
+            heads[f"{name} called x{suffix}"] = Head(Path(f"x{suffix}"), data)
+    for other in formats().values():
+        if other is not subject.format and other.write is not None:
+            heads.update(_heads_of(subject, other))
+    for name, head in heads.items():
+        try:
+            found = sniff(head)
+        except Exception as error:
+            subject.fail("sniff", f"expected True or False for {name}, found {error!r}")
+        subject.require(not found, "sniff", f"expected False for {name}")
+
+
+def _heads_of(subject: Subject, other: Any) -> dict[str, Head]:
+    """Write a file of another format, if it can be done without knowing it."""
+    from ._subject import Subject as Another
+
+    options = {name: _USUAL[name] for name in io.options_of(other.write) if name in _USUAL}
+    try:
+        _, path = Another(other, {}, options, subject.directory / "others").example()
+    except (AssertionError, CryotypesError, OSError):
+        return {}
+    return {f"a file of {other.name}": Head.of(path)}
+
+
+def check_paths(subject: Subject) -> None:
+    """Read by str and Path, odd names, upper-case suffixes and compressed."""
+    data, path = subject.example()
+    expected = subject.read_well(path, "paths")
+    suffix = subject.format.suffixes[0]
+    for name in (f"größer als 空 1{suffix}", f"POSES{suffix.upper()}"):
+        odd = subject.new_path().parent / "Ordner α β" / name
+        odd.parent.mkdir()
+        subject.write(data, str(odd), name)
+        _same_but_for_name(subject, name, subject.read_well(str(odd), name), expected)
+        subject.sniffs(odd, name)
+    magic = {".gz": (b"\x1f\x8b", gzip.decompress), ".bz2": (b"BZh", bz2.decompress)}
+    for compression in subject.format.compression:
+        packed = subject.new_path(f"poses{suffix}{compression}")
+        subject.write(data, packed, compression)
+        begin, decompress = magic[compression]
+        content = packed.read_bytes()
+        subject.require(content.startswith(begin), compression, f"{packed.name} is not compressed")
+        subject.require(decompress(content), compression, f"{packed.name} is empty")
+        again = subject.read_well(packed, compression)
+        _same_but_for_name(subject, compression, again, expected)
+        subject.sniffs(packed, compression)
+
+
+def _same_but_for_name(subject: Subject, case: str, again: Any, expected: Any) -> None:
+    own = () if "experiment_id" in subject.format.keeps else ("experiment_id",)
+    try:
+        assert_same(again, expected, ignore=own)
+    except AssertionError as error:
+        subject.fail(case, f"the path changes what is read: {error}")
+
+
+def _content(directory: Path) -> dict[str, bytes]:
+    """All files, hidden ones, too."""
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file()
+    }
+
+
+def check_overwriting(subject: Subject) -> None:
+    """Refuse to overwrite a file or one of its companions; do it when told to."""
+    case = "overwriting"
+    data, path = subject.example()
+    names = list(_content(path.parent))
+    for name in names:
+        target = subject.new_path(path.name)
+        taken = target.parent / name
+        taken.parent.mkdir(parents=True, exist_ok=True)
+        taken.write_bytes(b"mine")
+        try:
+            subject.write(data, target, case)
+        except FileExistsError:
+            pass
+        else:
+            subject.fail(case, f"expected FileExistsError for {name}, found it written")
+        found = _content(target.parent)
+        subject.require(
+            found == {name: b"mine"}, case, f"refused, but changed {', '.join(found) or name}"
+        )
+        subject.write(data, target, case, overwrite=True)
+        subject.require(taken.read_bytes() != b"mine", case, f"overwrite=True left the old {name}")
+
+
+class _Interruption(BaseException):
+    """Comes as KeyboardInterrupt does."""
+
+
+def check_interruption(subject: Subject) -> None:
+    """Stop at each renaming: every file is the old or the new one, and no other is there."""
+    case = "interrupted"
+    data, path = subject.example()
+    new = _content(path.parent)
+    for count in range(len(new)):
+        target = subject.new_path(path.name)
+        for name in new:
+            (target.parent / name).parent.mkdir(parents=True, exist_ok=True)
+            (target.parent / name).write_bytes(b"old")
+        try:
+            with _stopping_after(count):
+                subject.write(data, target, case, overwrite=True)
+        except _Interruption:
+            pass
+        else:
+            subject.fail(case, f"{path.name} is written in place, not aside and renamed")
+        found = _content(target.parent)
+        extra = sorted(set(found) - set(new))
+        subject.require(not extra, case, f"expected no temporary file, found {', '.join(extra)}")
+        for name in new:
+            subject.require(name in found, case, f"the old {name} is gone")
+        old = [name for name in new if found[name] == b"old"]
+        subject.require(
+            len(old) >= len(new) - count, case, f"expected the old {path.name}, found another"
+        )
+
+
+def _stopping_after(count: int) -> Any:
+    calls = iter(range(1 << 30))
+    rename = os.replace
+
+    def replace(source: Any, target: Any, **options: Any) -> None:
+        if next(calls) == count:
+            raise _Interruption
+        rename(source, target, **options)
+
+    return mock.patch.multiple("os", replace=replace, rename=replace)
+
+
+def check_damage(subject: Subject, path: Path) -> None:
+    """Cut a small file anywhere, and change any byte; it may be destroyed."""
+    whole = subject.read_well(path, "damage")
+    content = path.read_bytes()
+    for length in _some(len(content), _CUTS):
+        path.write_bytes(content[:length])
+        case = f"cut after {length} of {len(content)} bytes"
+        result, guessed = _read(subject, path, case)
+        if result is None or guessed:
+            continue
+        problem = _not_a_beginning(subject, result, whole)
+        subject.require(
+            not problem,
+            case,
+            f"expected a ReadError, a GuessWarning, or the particles before the cut; {problem}",
+        )
+    for position in _some(len(content), _CHANGES):
+        old = content[position]
+        values = (0, old ^ 1, ord("-"), 255, ord("7"), ord(" "))
+        for new in (values[position % 3], values[position % 3 + 3]):
+            damaged = content[:position] + bytes([new]) + content[position + 1 :]
+            path.write_bytes(damaged)
+            _read(subject, path, f"byte {position} changed from {old} to {new}")
+    path.write_bytes(content)
+
+
+def _some(size: int, count: int) -> list[int]:
+    """All places, or evenly spread ones if there are too many; the last are there in any case."""
+    if size <= count:
+        return list(range(size))
+    spread = np.linspace(0, size - 1, count * 3 // 4).astype(int).tolist()
+    return sorted({*spread, *range(size - count // 4, size)})
+
+
+def _read(subject: Subject, path: Path, case: str) -> tuple[Any, bool]:
+    start = time.monotonic()
+    try:
+        return subject.read_and_listen(path, case)
+    except (ReadError, OSError):
+        return None, False
+    finally:
+        took = time.monotonic() - start
+        subject.require(took < _SLOW, case, f"reading took {took:.0f} s")
+
+
+def _not_a_beginning(subject: Subject, result: Any, whole: Any) -> str | None:
+    """Say why a result is not what stands before the cut; None if it is."""
+    if subject.format.kind == "projection_model":
+        return None  # where a table of tilts ends, its columns may, too
+    if subject.format.kind == "image":
+        first, second = [result], [whole]
+    else:
+        first = [poses for poses in result if len(poses.position)]
+        counts = [len(poses.position) for poses in first]
+        if len(first) > len(whole):
+            return f"found {len(first)} experiments of {len(whole)}"
+        second = [select(poses, slice(count)) for poses, count in zip(whole, counts, strict=False)]
+    try:
+        assert_same(first, second)
+    except AssertionError as error:
+        return f"found {error}"
+    return None

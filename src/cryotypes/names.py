@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 # Suffixes of the files that belong to an experiment; anything else after a dot is part of a name.
 _SUFFIXES = re.compile(
     r"\.(mrcs?|st|ali|preali|rec|map|tomostar|star|xml|xf|tlt|rawtlt|aln|mdoc|edf|com|eer|tiff?"
-    r"|hdf5?|h5|zarr|em|json|ndjson|tbl|csv|parquet|mod|coords|box|cbox|dm4|spi|gz|bz2)$",
+    r"|hdf5?|h5|zarr|em|json|ndjson|jsonl|tbl|motl|csv|tsv|parquet|mod|coords|box|cbox|cs|parx?"
+    r"|xyz|pts|dm4|spi|gz|bz2)$",
     re.IGNORECASE,
 )
 _SLASH = re.compile(r"[\\/]")

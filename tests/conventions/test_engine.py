@@ -379,6 +379,9 @@ BY_HAND = {
 PLACES_BY_HAND = {
     "IMOD model": ((0.5, 10, 3), (0, 9.5, 3)),
     "IMOD model, whole numbers at pixel centres": ((0.5, 10, 3), (0.5, 10, 3)),
+    # N / 2 - 1, at 2 Å per pixel
+    "RELION 5's picker, pytom-match-pick --relion5-compat": ((20, -10, 6), (59, 44.5, 27)),
+    "WarpTools, normalised coordinates": ((0.25, 0.5, 0.1), (25, 50.5, 5)),
     "EMAN2 info": ((10, -4.5, 3), (60, 45.5, 28)),
     "EMAN2 info before 2018": ((10, 4.5, 3), (10, 4.5, 3)),
     "EMAN1 box": ((10, -20, 3), (60, 30.5, 28)),

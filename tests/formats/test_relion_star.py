@@ -325,7 +325,7 @@ def test_no_names(save):
     assert (a.experiment_id, b.experiment_id) == ("a.mrcs", "b.mrcs")
     assert_allclose(a.position, [[0, 0, 0]])
     (alone,) = read(save(plain(COORDINATES, (1, 2))))
-    assert alone.experiment_id == ""
+    assert alone.experiment_id == "file"  # coordinates of one micrograph: the file's name
 
 
 def test_old_block_names_are_accepted(save):

@@ -5,7 +5,26 @@ from cryotypes._lazy import lazy
 BUILT_IN = (
     "relion_star",
     "relion_tilt_series",
+    "m_star",
     "mrc",
+    "cryosparc_cs",
+    "cistem_star",
+    "cistem_par",
+    "dynamo_tbl",
+    "motl_em",
+    "stopgap_star",
+    "imod_mod",
+    "peet_csv",
+    "eman2_json",
+    "eman_box",
+    "cryolo_cbox",
+    "cryolo_coords",
+    "portal_ndjson",
+    "copick_json",
+    "xyz_text",
+    "csv_table",
+    "parquet_table",
+    "pytom_xml",
 )
 
 TYPE_CHECKING = False

@@ -45,6 +45,11 @@ class Dialect:
     version: int | None
 
     @property
+    def shifts(self) -> bool:
+        """Whether shifts are written; else they are added to the positions."""
+        return self.name != "warp"
+
+    @property
     def coordinates(self) -> tuple[str, ...]:
         """The labels of positions."""
         return CENTRED if self.convention.place.origin == "centre" else COORDINATES
@@ -63,6 +68,8 @@ DIALECTS = {
         Dialect("3.1", conventions.RELION_3_1, optics=True, tomography=False, version=30001),
         Dialect("4.0", conventions.RELION_4, optics=True, tomography=True, version=30001),
         Dialect("5.0", conventions.RELION_5, optics=True, tomography=True, version=50001),
+        # Warp adds no shifts and knows one pixel size, that of the coordinates
+        Dialect("warp", conventions.RELION_3_0, optics=False, tomography=False, version=None),
     )
 }
 

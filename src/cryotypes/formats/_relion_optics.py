@@ -158,6 +158,8 @@ class Optics:
             return 1.0
         if self.dialect.tomography:
             return self._adjust_tomography(group, spacing)
+        if self.dialect.name == "warp":
+            return self._adjust_warp(group, spacing)
         report = self.writer.report
         image = self._image(group)
         if image is None:
@@ -176,6 +178,16 @@ class Optics:
         )
         if blank or not math.isclose(stated, spacing, rel_tol=1e-9):
             self._set(group, labels.MICROGRAPH_PIXEL, spacing)
+        return spacing
+
+    def _adjust_warp(self, group: _Group, spacing: float) -> float:
+        """State one pixel size, and nothing that another reader could take for it."""
+        for label in (labels.MICROGRAPH_PIXEL, labels.TILT_PIXEL, labels.IMAGE_PIXEL):
+            group.row.pop(label, None)
+            self.writer.features = self.writer.features.drop(columns=label, errors="ignore")
+        self._set(group, "rlnMagnification", 10000.0)
+        self._set(group, "rlnDetectorPixelSize", spacing)
+        self._set(group, "rlnPixelSize", spacing)
         return spacing
 
     def _adjust_tomography(self, group: _Group, spacing: float) -> float:

@@ -19,6 +19,7 @@ from cryotypes.conventions import (
 )
 from cryotypes.errors import WriteError
 from cryotypes.loss import LossReport
+from cryotypes.poseset._operations import changed
 
 from . import _relion
 from . import _relion_labels as labels
@@ -63,8 +64,9 @@ def write(
     data : list of PoseSet
     path : path
     overwrite : bool
-    dialect : {"3.0", "3.1", "4.0", "5.0"}, optional
-        RELION's generation. By default that of the file the particles come from; else 3.1 for 2D
+    dialect : {"3.0", "3.1", "4.0", "5.0", "warp"}, optional
+        RELION's generation, or Warp's form of 3.0: coordinates in pixels of rlnPixelSize, shifts
+        added to them. By default that of the file the particles come from; else 3.1 for 2D
         data, 5.0 where the tomograms' sizes are known, and 4.0 (which RELION 5 reads, too).
     tomograms : path, optional
         tomograms.star or optimisation_set.star, for the sizes and the pixel size of tilt series.
@@ -97,7 +99,7 @@ class _Writer:
         dimensions: Any,
         ndim: int | None,
     ) -> None:
-        self.path, self.posesets = path, posesets
+        self.path, self.posesets = path, list(posesets)
         self.metadata = [getattr(p, "metadata", None) or {} for p in posesets]
         self.known = {} if tomograms is None else _relion.read_tomograms(tomograms)
         self.dimensions = dimensions
@@ -107,8 +109,18 @@ class _Writer:
             self.ndim = 3  # z left out would be the tomogram's centre
         self.counts = [len(p.position) for p in posesets]  # type: ignore[arg-type]
         self.report = LossReport(kept=["position", "experiment_id", "pixel_spacing"])
+        if not self.dialect.shifts:
+            self._bake_shifts()
         self.features = self._features()
         self.optics = Optics(self)
+
+    def _bake_shifts(self) -> None:
+        if any(p.shift is not None and np.any(p.shift) for p in self.posesets):
+            self.report.converted["shift"] = "added to the position, as Warp and M expect"
+        for index, poses in enumerate(self.posesets):
+            if poses.shift is not None:
+                position = np.asarray(poses.position, dtype=float) + np.asarray(poses.shift)
+                self.posesets[index] = changed(poses, position=position, shift=None)
 
     def _dialect(self, name: str | None) -> Dialect:
         if name is None:
@@ -193,7 +205,9 @@ class _Writer:
         features = features.rename(names)
         clash = [n for n in features.columns if n in pose.columns]
         table = pl.concat([pose, features.drop(clash)], how="horizontal")
-        table = table.select(self._order(table.columns))[self._rows()]
+        table = table.select(self._order(table.columns))
+        if (rows := self._rows()) is not None:
+            table = table[rows]
         blocks = self._other_blocks()
         if self.optics.table is not None:
             blocks.append(Block("optics", self.optics.table))
@@ -221,13 +235,14 @@ class _Writer:
         read = list(dict.fromkeys(n for m in self.metadata for n in m.get("labels", [])))
         return [n for n in read if n in columns] + [n for n in columns if n not in read]
 
-    def _rows(self) -> NDArray[np.int64]:
+    def _rows(self) -> NDArray[np.int64] | None:
         """Sort by row number if all particles are of one file and each row is there once."""
         index = self.features.index
         one_file = len({str(p.source) for p in self.posesets}) == 1
-        if one_file and pd.api.types.is_integer_dtype(index.dtype) and index.is_unique:
-            return np.argsort(index.to_numpy(), kind="stable")
-        return np.arange(len(index))
+        integers = pd.api.types.is_integer_dtype(index.dtype)
+        if not one_file or not integers or not index.is_unique or index.is_monotonic_increasing:
+            return None
+        return np.argsort(index.to_numpy(), kind="stable")
 
     def _pose_columns(self) -> pl.DataFrame:
         columns: dict[str, Any] = {}

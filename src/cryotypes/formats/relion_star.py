@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
+from cryotypes.conventions import _table as conventions
 from cryotypes.conventions import (
     compose,
     decode_orientation,
@@ -26,6 +27,7 @@ from cryotypes.conventions import (
     rescale,
 )
 from cryotypes.errors import GuessWarning, ReadError
+from cryotypes.names import strip_path_and_suffix
 
 from . import _relion
 from . import _relion_labels as labels
@@ -69,8 +71,13 @@ def read(
     tomograms: str | PathLike[str] | None = None,
     tomogram_dimensions: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
     pixel_spacing: float | None = None,
+    picker_centre: bool = False,
+    normalised: bool = False,
 ) -> list[PoseSet]:
     """Read particles, one PoseSet an experiment (and pixel spacing), in order of appearance.
+
+    RELION 2 to 5, Warp and WarpTools (3D and 2D stacks), pytom-match-pick, and coordinates of one
+    micrograph, which are then called by the file's name.
 
     Parameters
     ----------
@@ -83,6 +90,11 @@ def read(
         Sizes in pixels of the unbinned tilt series, instead.
     pixel_spacing : float, optional
         Å per pixel of the coordinates, where the file does not tell or is wrong.
+    picker_centre : bool
+        Centred coordinates count from N / 2 - 1, as in files of RELION 5's Python picker and of
+        pytom-match-pick with RELION's metadata, instead of N / 2.
+    normalised : bool
+        Coordinates are fractions of the tomogram's size, as WarpTools' template matching writes.
 
     Returns
     -------
@@ -111,6 +123,7 @@ def read(
     optics = next((b.table for b in blocks if b.name == "optics" and b is not particles), None)
     dialect = labels.dialect_of(set(particles.table.columns), optics is not None)
     rows = _Rows(path, particles, Columns(particles.table, optics), dialect, pixel_spacing)
+    rows.picker_centre, rows.normalised = picker_centre, normalised
     sizes = _Sizes(path, tomograms, tomogram_dimensions)
     metadata = {
         "format": "relion-star",
@@ -209,6 +222,7 @@ class _Rows:
         self.path, self.block, self.columns, self.dialect = path, block, columns, dialect
         self.table = block.table
         self.used: set[str] = set()
+        self.picker_centre = self.normalised = False
         self.centred = any(name in self.table for name in labels.CENTRED)
         self.experiment_label = next((x for x in _experiments(dialect) if x in self.table), None)
         if self.experiment_label is not None:
@@ -291,24 +305,27 @@ class _Rows:
         elif "rlnImageName" in self.table:
             names = self.table["rlnImageName"].cast(pl.String).str.replace(r"^[^@]*@", "")
         else:
-            names = pl.Series([""]).new_from_index(0, self.table.height)
+            return np.zeros(self.table.height, np.int64), [strip_path_and_suffix(self.path.name)]
         return factorize(names.to_list())
 
     def position(self, sizes: _Sizes, codes: Any, names: list[str]) -> NDArray[np.float64]:
         """Decode positions; particles without coordinates are at 0."""
         place = self.dialect.convention.place
-        if not self.centred:
+        if self.normalised:
+            place = conventions.WARP_NORMALISED.place
+        elif self.picker_centre and self.centred:
+            place = conventions.RELION_5_PICKER.place
+        if not self.centred and not self.normalised:
             written = self.vectors(labels.COORDINATES)
             written = np.zeros((self.table.height, 3)) if written is None else written
             return decode_position(written, place, self.spacing[:, None])
         found = sizes.need(names) if len(codes) else {}
         dimensions = np.array([found[name] for name in names]).reshape(-1, 3)[codes]
-        missing = [name for name in labels.CENTRED if name not in self.table]
-        written = self.vectors(labels.CENTRED)
+        columns = labels.COORDINATES if self.normalised else labels.CENTRED
+        missing = [name for name in columns if name not in self.table]
+        written = self.vectors(columns)
         if missing or written is None:  # zero would be the centre
-            raise ReadError(
-                f"expected {', '.join(labels.CENTRED)}, found no {missing[0]}", self.path
-            )
+            raise ReadError(f"expected {', '.join(columns)}, found no {missing[0]}", self.path)
         spacing = self.need_spacing("coordinates")
         tilt = self.tilt_spacing()[:, None]
         return decode_position(written, place, spacing, rescale(dimensions, tilt, spacing))

@@ -34,9 +34,9 @@ def formats() -> dict[str, Format]:
     from .formats import BUILT_IN
 
     if not _loaded["built in"]:
-        for module in BUILT_IN:
-            declared = importlib.import_module(f"cryotypes.formats.{module}")
-            _add(declared.FORMAT, f"cryotypes.formats.{module}")
+        modules = [importlib.import_module(f"cryotypes.formats.{name}") for name in BUILT_IN]
+        for module in modules:
+            _add(module.FORMAT, module.__name__)
         _loaded["built in"] = True
     if not _loaded["entry points"]:
         _loaded["entry points"] = True

@@ -144,6 +144,7 @@ def small(module, directory) -> Path:
 
 
 @each
+@pytest.mark.filterwarnings("ignore:.*does not end with a line end")
 def test_damage_is_a_read_error(module, tmp_path):
     """Cut anywhere, or one byte changed: readable all the same, or a ReadError that names it."""
     path = small(module, tmp_path)

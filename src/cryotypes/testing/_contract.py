@@ -7,7 +7,6 @@ import inspect
 import re
 import shutil
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import numpy as np
 
 from cryotypes.errors import WriteError
 from cryotypes.io import options_of
+from cryotypes.poseset._operations import changed
 
 from ._compare import assert_same
 from ._contract_files import (
@@ -225,12 +225,21 @@ def _check_kept(subject: Subject, case: str, again: Any, data: Any, report: Loss
         if "shift" in report.converted:
             again, data = _with_shifts(again, add=True), _with_shifts(data, add=True)
         told = _with_columns(told, data)
+        _check_some_features(subject, case, data, told)
     for field in fields:
         difference = _difference(subject, field, again, data, set(told))
         promised = field in subject.format.keeps and case == "three" and field != "features"
         if difference and ((promised and "position" not in told) or field not in told):
             kind = "promised in keeps" if field in subject.format.keeps else "not reported as lost"
             subject.fail(case, f"{field} is {kind}, but read and written differ: {difference}")
+
+
+def _check_some_features(subject: Subject, case: str, data: Any, told: Mapping[str, str]) -> None:
+    """A format that promises features must not lose them all, though it says so."""
+    columns = [str(name) for p in data if p.features is not None for name in p.features.columns]
+    if "features" in subject.format.keeps and case == "numbers and text" and columns:
+        lost = all(name in told for name in columns)
+        subject.require(not lost, case, "features is promised in keeps, but every column is lost")
 
 
 def _check_number(subject: Subject, case: str, again: Any, data: Any) -> None:
@@ -259,7 +268,7 @@ def _with_shifts(posesets: Any, *, add: bool = False) -> list[Any]:
         shift = np.zeros_like(position) if poses.shift is None else np.asarray(poses.shift)
         if add:
             position, shift = position + shift, np.zeros_like(position)
-        result.append(replace(poses, position=position, shift=shift))
+        result.append(changed(poses, position=position, shift=shift))
     return result
 
 
@@ -305,5 +314,5 @@ def _same_columns(again: Any, data: Any, told: set[str]) -> tuple[list[Any], lis
         found = read.features
         if found is not None:
             found = found[[name for name in columns if name in found]]
-        pairs.append((replace(read, features=found), replace(written, features=kept)))
+        pairs.append((changed(read, features=found), changed(written, features=kept)))
     return [a for a, _ in pairs], [b for _, b in pairs]

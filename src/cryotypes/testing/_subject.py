@@ -158,7 +158,10 @@ class Subject:
                 "source": "",
             }
         )
-        return {"three": ProjectionModel(tilts)}
+        model = ProjectionModel(tilts)
+        model.attrs["tilt_image_dimensions"] = (400, 300)
+        model.attrs["tomogram_dimensions"] = (401, 403, 201)
+        return {"three": model}
 
     def example(self, case: str = "three") -> tuple[Any, Path]:
         """Write a case in the richest form that the format takes."""

@@ -1,8 +1,9 @@
 """One vocabulary for cryo-EM data, and the files they come from.
 
 Types: `PoseSet`, `Image`, `ProjectionModel`. Files: `read`, `read_poses`, `read_image`,
-`read_projection_model`, `write`. Operations: `match`, `project`, `select`, `split`,
-`concatenate`.
+`read_projection_model`, `write`. Operations: `match`, `project`, `backproject`,
+`triangulate`, `rescale`, `apply_shifts`, `flip_z`, `select`, `split`, `concatenate`. Comparisons:
+`compare_poses`, `compare_projection_models`.
 
 >>> import cryotypes as ct
 >>> ct.PoseSet([[10, 20, 30]], experiment_id="TS_01", pixel_spacing=10)
@@ -14,8 +15,19 @@ from ._lazy import lazy
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .conversion import convert as convert
+    from .geometry import ModelComparison as ModelComparison
+    from .geometry import PoseComparison as PoseComparison
     from .geometry import Projection as Projection
+    from .geometry import Rays as Rays
+    from .geometry import Triangulation as Triangulation
+    from .geometry import apply_shifts as apply_shifts
+    from .geometry import backproject as backproject
+    from .geometry import compare_poses as compare_poses
+    from .geometry import compare_projection_models as compare_projection_models
+    from .geometry import flip_z as flip_z
     from .geometry import project as project
+    from .geometry import rescale as rescale
+    from .geometry import triangulate as triangulate
     from .image import Image as Image
     from .image import ImageProtocol as ImageProtocol
     from .image import MicrographProtocol as MicrographProtocol
@@ -51,7 +63,21 @@ if TYPE_CHECKING:
 else:
     _NAMES = {
         "conversion": ("convert",),
-        "geometry": ("Projection", "project"),
+        "geometry": (
+            "ModelComparison",
+            "PoseComparison",
+            "Projection",
+            "Rays",
+            "Triangulation",
+            "apply_shifts",
+            "backproject",
+            "compare_poses",
+            "compare_projection_models",
+            "flip_z",
+            "project",
+            "rescale",
+            "triangulate",
+        ),
         "image": (
             "Image",
             "ImageProtocol",
@@ -92,14 +118,23 @@ __all__ = [
     "LossReport",
     "Matches",
     "MicrographProtocol",
+    "ModelComparison",
+    "PoseComparison",
     "PoseSet",
     "PoseSetProtocol",
     "Projection",
     "ProjectionModel",
     "ProjectionModelDataLabels",
+    "Rays",
     "TomogramProtocol",
+    "Triangulation",
+    "apply_shifts",
+    "backproject",
+    "compare_poses",
+    "compare_projection_models",
     "concatenate",
     "convert",
+    "flip_z",
     "identify",
     "match",
     "project",
@@ -109,8 +144,10 @@ __all__ = [
     "read_poses",
     "read_projection_model",
     "register_format",
+    "rescale",
     "select",
     "split",
+    "triangulate",
     "validate_image",
     "validate_micrograph",
     "validate_poseset",

@@ -59,6 +59,7 @@ def main(debug: bool) -> None:
     """
 
 
+from .check import check  # noqa: E402
 from .convert import convert  # noqa: E402
 from .demo import demo  # noqa: E402
 from .formats import formats  # noqa: E402
@@ -66,5 +67,5 @@ from .info import info  # noqa: E402
 from .match import match  # noqa: E402
 from .project import project  # noqa: E402
 
-for _command in (info, formats, convert, match, project, demo):
+for _command in (info, formats, convert, match, project, check, demo):
     main.add_command(_command)

@@ -52,10 +52,20 @@ def read_all(
     paths: tuple[Path, ...], format_name: str | None, options: dict[str, Any]
 ) -> list[Any]:
     """Read everything in several files; an option goes to those files that know it."""
+    return [thing for things in read_each(paths, format_name, options) for thing in things]
+
+
+def read_each(
+    paths: tuple[Path, ...],
+    format_name: str | None,
+    options: dict[str, Any],
+    own: tuple[str, ...] = (),
+) -> list[list[Any]]:
+    """Read several files, one list each; the command itself has a use for the options ``own``."""
     from cryotypes.io import options_of, read
     from cryotypes.registry import formats
 
-    things: list[Any] = []
+    things: list[list[Any]] = []
     used: set[str] = set()
     for path in paths:
         names = _formats_of(path, format_name)
@@ -67,8 +77,8 @@ def read_all(
         }
         some = {name: value for name, value in options.items() if name in known}
         used.update(some)
-        things += read(path, format=format_name, **some)
-    unused = [f"--{name.replace('_', '-')}" for name in options if name not in used]
+        things.append(read(path, format=format_name, **some))
+    unused = [f"--{name.replace('_', '-')}" for name in options if name not in used | {*own}]
     if unused:
         raise click.UsageError(f"{', '.join(unused)} does not apply to these files")
     return things

@@ -401,6 +401,21 @@ TILTS_BY_HAND = {
     # without an angle about x in the file
     "AreTomo .aln": (OURS, (12.5, -3.25), OURS, (12.5, -3.25)),
     "AreTomo .aln, volume of -FlipVol 2": (OURS, (12.5, -3.25), MIRRORED, (12.5, -3.25)),
+    "RELION 4 projection matrices": (OURS, (12.5, -3.25), OURS, (12.5, -3.25)),
+    # the last three columns are tilt axis, y tilt, x tilt
+    "EMAN2 tlt_params": ((-1.5, 3.01, -85.3), (12.5, -3.25), OURS, (12.5, -3.25)),
+    "CZ cryoET data portal alignment, offsets in pixels": (
+        OURS, (12.5, -3.25), OURS, (12.5, -3.25),
+    ),
+    "CZ cryoET data portal alignment, offsets in angstrom": (
+        OURS, (16.875, -4.3875), OURS, (12.5, -3.25),
+    ),
+    "CETS alignment, in angstrom": (OURS, (16.875, -4.3875), OURS, (12.5, -3.25)),
+    "CETS alignment, in pixels": (OURS, (12.5, -3.25), OURS, (12.5, -3.25)),
+    "Warp tilt series": ((1.5, 3.01, 85.3), (16.875, -4.3875), OURS, (12.5, -3.25)),
+    "Warp tomostar, ts_import --dont_invert": (OURS, (16.875, -4.3875), OURS, (12.5, -3.25)),
+    # without an angle about x, and without shifts in the file
+    "SerialEM mdoc": (OURS, (12.5, -3.25), OURS, (12.5, -3.25)),
 }  # fmt: skip
 
 ROWS = [row for row in vars(_table).values() if isinstance(row, PoseConvention)]

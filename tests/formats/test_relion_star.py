@@ -416,6 +416,23 @@ def test_a_group_that_optics_do_not_know(save):
     assert (m.pixel_spacing, n.pixel_spacing) == (2.0, 0.0)
 
 
+def test_groups_that_are_no_numbers(save):
+    """A damaged optics table: the group is then unknown to it, and no other error."""
+    text = optics((1, "a", 2.0), ("x", "b", 4.0)) + block(
+        "particles", (MICROGRAPH, *COORDINATES, GROUP), ("m", 1, 2, 1), ("n", 1, 2, 9)
+    )
+    m, n = read(save(text))
+    assert (m.pixel_spacing, n.pixel_spacing) == (2.0, 0.0)
+
+
+def test_centred_coordinates_come_by_three(project, save):
+    """One that is not there would be the centre."""
+    for label in CENTRED:
+        path = save(TOMO_5.replace(label, "rlnOther"), "damaged.star")
+        with pytest.raises(ReadError, match=f"expected {CENTRED[0]}, .*, found no {label}"):
+            read(path)
+
+
 def test_shifts_in_angstrom_need_a_pixel_size(save):
     labels = (MICROGRAPH, *COORDINATES, *ANGST[:2])
     with pytest.raises(ReadError, match=r"origins in angstrom .*pixel_spacing="):

@@ -326,6 +326,9 @@ def test_another_order_missing_and_extra():
     found = compare_poses(a, a[order], match_particles="nearest")
     assert found.distance.max() < 1e-9
     assert found.pairs[:, 1].tolist() == np.argsort(order).tolist()
+    found = compare_poses(a, a[order][4:])  # what is missing takes no partner from another
+    assert sorted(found.only_a) == sorted(order[:4])
+    assert found.distance.max() < 1e-9
     far = PoseSet([[900.0, 900, 900]], np.zeros((1, 3)), Rotation.identity(1), "TS_01", 2.0)
     b = ct.concatenate([a[order][4:], far])
     found = compare_poses(a, b, within=1.0)

@@ -305,6 +305,10 @@ FAULTS = {
     "a refusal too late": ({"write": refusing_too_late}, "'two experi.*a refused write left a fi"),
     "changed input": ({"write": mutating}, "writing changed the data"),
     "concealed features": ({"write": concealing}, "'two experiments'.*features is not reported"),
+    "features promised and lost": (
+        {"keeps": FIELDS | {"features"}},
+        "'numbers and text'.*features is promised in keeps, but every column is lost",
+    ),
     "merged experiments": (
         {"write": merging},
         r"expected \[3, 2\] particles an experiment, found \[5\]",

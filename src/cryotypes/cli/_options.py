@@ -68,7 +68,7 @@ def read_each(
     things: list[list[Any]] = []
     used: set[str] = set()
     for path in paths:
-        names = _formats_of(path, format_name)
+        names = formats_of(path, format_name)
         known = {
             option
             for name in names
@@ -84,7 +84,7 @@ def read_each(
     return things
 
 
-def _formats_of(path: Path, format_name: str | None) -> list[str]:
+def formats_of(path: Path, format_name: str | None) -> list[str]:
     from cryotypes.io import _candidates
     from cryotypes.registry import get_format
 

@@ -35,13 +35,16 @@ def info(
     **options: Any,
 ) -> None:
     """Say what PATHS are: kind, counts, pixel spacing, size, experiments, columns, unknowns."""
-    from ._options import read_all
+    from cryotypes.registry import get_format
+
+    from ._options import formats_of, read_all
 
     found: list[dict[str, Any]] = []
     failed = False
     for path in paths:
         doubts: list[str] = []
         try:
+            names = {get_format(name).kind: name for name in formats_of(path, format_name)}
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 things = read_all((path,), format_name, given(**options))
@@ -53,7 +56,9 @@ def info(
             text = _os_sentence(error) if isinstance(error, OSError) else str(error)
             click.echo(click.style("error: ", fg="red") + text, err=True)
             continue
-        found += [_describe(path, things, doubts) for things in _grouped(things)]
+        for group in _grouped(things):
+            facts = _describe(path, group, doubts)
+            found.append({**facts, "format": names.get(facts["kind"])})
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
@@ -115,7 +120,7 @@ def _poses(posesets: list[Any]) -> dict[str, Any]:
         unknown.append("size of the tomograms")
     return {
         "kind": "poses",
-        "format": metadata.get("format"),
+        "format": None,
         "dialect": metadata.get("dialect"),
         "particles": len(position),
         "dimensions": metadata.get("ndim", 3),
@@ -158,7 +163,7 @@ def _tilt_series(model: Any) -> dict[str, Any]:
     ]
     return {
         "kind": "projection_model",
-        "format": "relion-tilt-series" if "relion" in model.attrs else None,
+        "format": None,
         "tilts": len(model),
         "columns": list(model.columns),
         "experiments": experiments,
@@ -167,11 +172,10 @@ def _tilt_series(model: Any) -> dict[str, Any]:
 
 
 def _image(image: Any) -> dict[str, Any]:
-    metadata = getattr(image, "metadata", None) or {}
     size = image.data.nbytes
     return {
         "kind": "image",
-        "format": metadata.get("format", "mrc"),
+        "format": None,
         "experiment_id": image.experiment_id,
         "dimensions": list(image.data.shape[::-1]),
         "axes": "xyz"[: image.data.ndim],
@@ -229,7 +233,7 @@ def _headline(facts: dict[str, Any]) -> str:
         dialect = f" {facts['dialect']}" if facts["dialect"] else ""
         has = [name for name in ("shift", "orientation") if facts[name]]
         parts = [
-            f"{facts['format'] or 'poses'}{dialect}: {facts['particles']} particles "
+            f"{facts['format']}{dialect}: {facts['particles']} particles "
             f"({facts['dimensions']}D) in {_count(len(facts['experiments']), 'experiment')}",
             f"with {' and '.join(has)}" if has else "positions only",
         ]
@@ -248,7 +252,7 @@ def _headline(facts: dict[str, Any]) -> str:
             f"{facts['bytes'] / 1e6:.1f} MB"
         )
     series = _count(len(facts["experiments"]), "tilt series", "tilt series")
-    return f"{facts['format'] or 'alignment'}: {series}, {facts['tilts']} tilt images"
+    return f"{facts['format']}: {series}, {facts['tilts']} tilt images"
 
 
 def _count(n: int, one: str, many: str = "") -> str:

@@ -104,7 +104,7 @@ def decode_position(
         assert dimensions is not None
         position *= dimensions
     if place.origin != "pixel":
-        return position + _half(place, dimensions)
+        position += _half(place, dimensions)
     return position - place.zero if any(place.zero) else position
 
 
@@ -115,7 +115,7 @@ def encode_position(
     written = np.array(position, dtype=float)
     if place.origin != "pixel":
         written -= _half(place, dimensions)
-    elif any(place.zero):
+    if any(place.zero):
         written += place.zero
     if place.unit == "fraction":
         assert dimensions is not None

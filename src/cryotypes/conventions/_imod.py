@@ -11,7 +11,10 @@ aligned stack::
     c_vol_y = c_ali_y - first slice
     c_vol_z = T - T // 2 - 0.5 - SHIFT[1] / b                             of a volume turned by -rx
 
-A point p of the volume is seen at ``c_raw + inv(A) (Ry Rx b (p - c_vol) + (OFFSET[1], 0) + b e - t)``.
+A point p of the volume is seen in the raw image at::
+
+    c_raw + inv(A) (Ry Rx b (p - c_vol) + (OFFSET[1], 0) + b e - t)
+
 Source: tilt.f90 of IMOD 4.8.2; run: its tilt program agrees to 0.01 px in six cases.
 """
 
@@ -85,9 +88,7 @@ class ImodVolume:
     def _rows(self) -> tuple[int, int]:
         if self.slices is None:
             return 0, self.aligned[1] - 1
-        first, last = (
-            min(max(row // self.binning, 0), self.aligned[1] - 1) for row in self.slices
-        )
+        first, last = (min(max(row // self.binning, 0), self.aligned[1] - 1) for row in self.slices)
         return first, last
 
     def _full(self) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -46,7 +46,8 @@ class Place:
     zero : (x, y, z)
         The coordinates, in the written unit's pixels, of the centre of the first pixel:
         0 for programs that count from 0, 1 for those that count from 1, 0.5 for those that
-        measure from the pixel's corner. Only for ``origin="pixel"``.
+        measure from the pixel's corner. For other origins: how far below it is what the program
+        takes for it.
     """
 
     unit: Literal["pixel", "angstrom", "fraction"] = "pixel"

@@ -42,6 +42,19 @@ RELION_5 = PoseConvention(
     "rlnTomoVisibleFrames",
 )
 
+RELION_5_PICKER = PlaceConvention(
+    "RELION 5's picker, pytom-match-pick --relion5-compat",
+    Place(unit="angstrom", origin="centre", zero=(1.0, 1.0, 1.0)),
+    "source: get_particle_poses/spheres.py and filaments.py (N / 2 - 1, unlike RELION's own "
+    "programs); pytom-match-pick's extract.py with RELION metadata",
+)
+WARP_NORMALISED = PlaceConvention(
+    "WarpTools, normalised coordinates",
+    Place(unit="fraction"),
+    "source: WarpTools' TiltSeries.MatchFull.cs (divided by the size); its exporter multiplies by "
+    "the size - 1, up to one unbinned pixel less",
+)
+
 RELION_5_TILTS = TiltConvention(
     "RELION 5 tilt series",
     (1, 1, 1),
@@ -238,4 +251,75 @@ ARETOMO_FLIPVOL_2 = TiltConvention(
     Offset(sign=1),
     "source: AreTomo3's -FlipVol 2 swaps y and z without reversing z, which mirrors the volume "
     "(its read-me says that the hand is kept); not run",
+)
+
+# Warp: raw = centre + Euler(0, Angles + LevelAngleY, -AxisAngle) RotateX(LevelAngleX) p + offset.
+# The angle about y is that of Warp's own volume, whatever the microscope's angles were.
+WARP_TILTS = TiltConvention(
+    "Warp tilt series",
+    (1, -1, 1),
+    Offset(sign=1, unit="angstrom"),
+    "source: WarpLib's TiltSeries.cs; run: warpylib agrees with IMOD's convention to 0.0003 px",
+)
+WARP_TILTS_NOT_INVERTED = TiltConvention(
+    "Warp tomostar, ts_import --dont_invert",
+    (1, 1, 1),
+    Offset(sign=1, unit="angstrom"),
+    "source: WarpTools' ImportTiltseries.cs: the mdoc's tilt angles, unchanged",
+)
+
+# SerialEM: the angles that the stage was told
+SERIALEM = TiltConvention(
+    "SerialEM mdoc",
+    (1, 1, 1),
+    Offset(sign=1),
+    "source: WarpTools' and RELION's importers take the stage's tilt and the 'Tilt axis angle' of "
+    "the titles for IMOD's; run: a real file's axis is within 0.4 degrees of the solved one",
+)
+
+# RELION 4: the angles and the shift that are in its projection matrices
+RELION_4_TILTS = TiltConvention(
+    "RELION 4 projection matrices",
+    (1, 1, 1),
+    Offset(sign=1),
+    "source: tomogram_set.cpp 4.0.0 (rows of the matrix from pixels of the tomogram, from 0, to "
+    "those of the tilt image); run: RELION 4's importer, as arithmetic; RELION 4 itself was not",
+)
+
+# EMAN2: tlt_params are tx, ty, tilt axis, y tilt, x tilt
+EMAN2_TILTS = TiltConvention(
+    "EMAN2 tlt_params",
+    (-1, -1, -1),
+    Offset(sign=1),
+    "source: e2tomogram.py and the xyz angles of libEM's transform.cpp; SBC-scripts' "
+    "imodxf2emanjson gives the same; EMAN2 itself was not run",
+)
+
+# CZ cryoET data portal: raw = in_plane_rotation aligned + (x_offset, y_offset)
+CZ_PORTAL_TILTS = TiltConvention(
+    "CZ cryoET data portal alignment, offsets in pixels",
+    (1, 1, 1),
+    Offset(sign=1),
+    "source: cryoet-alignment, with which the portal converts IMOD's and AreTomo's alignments; "
+    "run: its result agrees with IMOD to 1e-6 px, offsets taken for pixels",
+)
+CZ_PORTAL_TILTS_ANGSTROM = TiltConvention(
+    "CZ cryoET data portal alignment, offsets in angstrom",
+    (1, 1, 1),
+    Offset(sign=1, unit="angstrom"),
+    "documentation: the portal's schema; no entry is known that keeps to it",
+)
+
+# CETS: as we write it; the schema leaves it open
+CETS_TILTS = TiltConvention(
+    "CETS alignment, in angstrom",
+    (1, 1, 1),
+    Offset(sign=1, unit="angstrom"),
+    "our own: the schema of cets-data-models fixes neither direction nor order",
+)
+CETS_TILTS_PIXEL = TiltConvention(
+    "CETS alignment, in pixels",
+    (1, 1, 1),
+    Offset(sign=1),
+    "our own: the schema of cets-data-models fixes neither direction nor order",
 )

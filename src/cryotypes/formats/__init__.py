@@ -25,6 +25,16 @@ BUILT_IN = (
     "csv_table",
     "parquet_table",
     "pytom_xml",
+    "imod_xf",
+    "imod_tlt",
+    "aretomo_aln",
+    "warp_xml",
+    "warp_tomostar",
+    "mdoc",
+    "relion4_tomograms",
+    "eman2_tilts",
+    "portal_alignment",
+    "cets_alignment",
 )
 
 TYPE_CHECKING = False

@@ -311,8 +311,13 @@ def write(
         name: Block("_".join(name.split()), _series_table(part, path))
         for name, part in parts.items()
     }
+    if any(dimensions_of(data, "tilt_image_dimensions", name) for name in parts):
+        report.converted["tilt_image_dimensions"] = "not written; RELION finds it in the images"
     if single:
-        report.lost["pixel_spacing"] = "a series' own file does not state it, tomograms.star does"
+        elsewhere = "a series' own file does not state it, tomograms.star does"
+        report.lost["pixel_spacing"] = elsewhere
+        if any(dimensions_of(data, "tomogram_dimensions", name) for name in parts):
+            report.lost["tomogram_dimensions"] = elsewhere
         with writing_bytes(path, overwrite) as file:
             write_star(file, blocks.values(), 50001)
         return report

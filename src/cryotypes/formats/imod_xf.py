@@ -1,0 +1,336 @@
+"""IMOD's alignment of a tilt series: .xf, .tlt, .xtilt and tilt.com, as etomo leaves them.
+
+``.xf`` holds ``A11 A12 A21 A22 DX DY`` for each view: ``aligned = A raw + (DX, DY)``, each from the
+centre of its image, in pixels of the raw stack. Angles are degrees; ``tlt + OFFSET`` is the tilt
+about y, ``xtilt - XAXISTILT`` about x. The volume is the one that ``trimvol -rx`` (``clip rotx``)
+makes of tilt's output. Without half pixels::
+
+    rotation_z = atan2(A12 - A21, A11 + A22)        (dx, dy) = -inv(A) (DX, DY)
+
+https://bio3d.colorado.edu/imod/doc/man/tilt.html
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryotypes.conventions import _table as conventions
+from cryotypes.conventions import encode_tilts, encode_transforms
+from cryotypes.conventions._imod import ImodVolume, half_pixels
+from cryotypes.errors import WriteError
+from cryotypes.loss import LossReport
+from cryotypes.projectionmodel import dimensions_of
+
+from . import _tilts
+from ._files import refuse_overwrite, writing_bytes
+from ._format import Format
+from ._imod_com import join_views
+from ._imod_files import find, is_earlier, looks_like_etomo
+from ._imod_read import MAGNIFICATION, Reading
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ._format import Head
+    from ._tilts import Tilts
+
+_ROWS = {None: conventions.IMOD_XF, "rx": conventions.IMOD_XF, "yz": conventions.IMOD_XF_SWAPPED}
+
+
+def sniff(head: Head) -> bool:
+    """Transforms of six numbers a line, etomo's files, their directory or their common name."""
+    path, suffix = head.path, head.path.suffix.lower()
+    try:
+        if not head.data:
+            if path.is_dir():
+                return looks_like_etomo(path)
+            return not path.exists() and path.with_name(path.name + ".xf").is_file()
+    except (OSError, ValueError):
+        return False
+    if b"\0" in head.data:
+        return False
+    if suffix == ".edf":
+        return b"Setup.DatasetName" in head.data
+    if suffix == ".com":
+        return any(line.split()[:1] == ["$tilt"] for line in head.text.splitlines())
+    if suffix != ".xf" and not is_earlier(path):
+        return False
+    words = head.text.split("\n", 1)[0].split()
+    return len(words) == 6 and all(_is_number(word) for word in words)
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def read(
+    path: Path,
+    *,
+    exact: bool = False,
+    volume: str | None = None,
+    tilt_angles: str | os.PathLike[str] | None = None,
+    pixel_spacing: float | None = None,
+    tilt_image_dimensions: Any = None,
+    tomogram_dimensions: Any = None,
+) -> pd.DataFrame:
+    """Read an alignment, with everything that belongs to it in the directory.
+
+    Parameters
+    ----------
+    path : path
+        etomo's directory, the ``.xf``, the ``.edf``, ``tilt.com``, or what these names begin with.
+    exact : bool
+        False: ``(dx, dy) = -inv(A) t``, from centre to centre, as other programs convert IMOD's
+        alignments. True: exact for the volume that tilt.com describes, half pixels, SHIFT,
+        SUBSETSTART, SLICE and binning included::
+
+            (dx, dy) = inv(A) ([Ry Rx (D // 2 - b c_vol)]_xy + (OFFSET[1], 0) + b e - t)
+                       + c_raw - N // 2
+
+        where D is the volume's size, N that of the raw images, b the binning, and the centres are
+        IMOD's (``conventions/_imod.py``). The two differ by about a pixel and by what SHIFT says.
+    volume : {"rx", "yz"}, optional
+        How tilt's output was brought to xyz: turned by ``trimvol -rx``, or swapped by
+        ``trimvol -yz`` or tilt's PARALLEL, which mirrors z and so the sign of both tilts.
+    tilt_angles : path, optional
+        The file of the tilt angles; by default what tilt.com names, else the ``.tlt``.
+    pixel_spacing : float, optional
+        Å per pixel of the raw stack; by default what its header says, 0 if it is not there.
+    tilt_image_dimensions : (x, y), optional
+        Size of the raw images, where the stack is not there.
+    tomogram_dimensions : (x, y, z), optional
+        Size of the volume in unbinned pixels, instead of what the command files say.
+
+    Returns
+    -------
+    ProjectionModel
+        A row for each view that is not excluded (EXCLUDELIST). ``tilt_index`` counts from 0 in the
+        stack; ``imod_magnification`` is there if the transforms magnify; further columns of the
+        ``.tlt`` are ``tlt_column_2`` and so on. ``attrs`` hold excluded and excluded_tilts,
+        tomogram_dimensions, tilt_image_dimensions, and ``imod``: whether it is exact.
+
+    Raises
+    ------
+    ReadError
+        If files are missing, damaged, of different lengths, or belong to a pre-alignment.
+
+    Warns
+    -----
+    LossWarning
+        Of magnification, stretch, local alignment, distortion, Z factors and SHIFT, which a
+        ProjectionModel cannot hold.
+    GuessWarning
+        Of angles that look wrong.
+    """
+    if volume not in _ROWS:
+        raise ValueError(f"volume: expected 'rx' or 'yz', found {volume!r}")
+    given = {
+        "image": _tilts.dimensions(tilt_image_dimensions, 2, "tilt_image_dimensions"),
+        "tomogram": _tilts.dimensions(tomogram_dimensions, 3, "tomogram_dimensions"),
+    }
+    spacing = _tilts.spacing_given(pixel_spacing)
+    files = find(Path(path))
+    angles = Path(tilt_angles) if tilt_angles is not None else files.angles()
+    mirrored = None if volume is None else volume == "yz"
+    return Reading(files, angles, exact, _ROWS[volume], mirrored, spacing, given).model()
+
+
+def write(
+    data: pd.DataFrame,
+    path: Path,
+    *,
+    overwrite: bool = False,
+    exact: bool | None = None,
+    volume: str | None = None,
+    tilt_image_dimensions: Any = None,
+    tomogram_dimensions: Any = None,
+) -> LossReport:
+    """Write NAME.xf, NAME.tlt, NAME.xtilt, and NAME_tilt.com with what tilt must be told.
+
+    NAME_newst.com is written, too, if the size of the tomogram is known. The command files are
+    beginnings for a user, named after the series so that they stand beside etomo's own. Excluded
+    images get an identity transform, and EXCLUDELIST2.
+
+    Parameters
+    ----------
+    data : ProjectionModel
+        Of one experiment.
+    path : path
+        NAME.xf.
+    overwrite : bool
+    exact : bool, optional
+        Whether ``dx, dy`` are those that reading with ``exact=True`` gives; by default what the
+        model was read with, else False.
+    volume : {"rx", "yz"}, optional
+        As for reading; by default what the model was read with, else ``rx``.
+    tilt_image_dimensions : (x, y), optional
+        Size of the raw images; needed for ``exact``.
+    tomogram_dimensions : (x, y, z), optional
+        In pixels of the raw images; needed for ``exact``.
+
+    Raises
+    ------
+    WriteError
+        If there are several experiments, no rows, or sizes are missing.
+    """
+    if path.suffix.lower() != ".xf":
+        raise WriteError(f"expected a name that ends in .xf, found {path.name!r}", path)
+    report = LossReport(kept=["rotation_x", "rotation_y", "rotation_z", "dx", "dy"])
+    tilts = _tilts.one_experiment(data, path, report)
+    if not len(data):
+        raise WriteError("IMOD has no alignment of no images", path)
+    known = data.attrs.get("imod", {}).get(tilts.name, {})
+    exact = bool(known.get("exact", False)) if exact is None else exact
+    volume = str(known.get("volume", "rx")) if volume is None else volume
+    if volume not in _ROWS:
+        raise ValueError(f"volume: expected 'rx' or 'yz', found {volume!r}")
+    sizes = {
+        name: _tilts.dimensions(given, count, name) or dimensions_of(data, name, tilts.name)
+        for name, given, count in (
+            ("tomogram_dimensions", tomogram_dimensions, 3),
+            ("tilt_image_dimensions", tilt_image_dimensions, 2),
+        )
+    }
+    tomogram, image = sizes["tomogram_dimensions"], sizes["tilt_image_dimensions"]
+    if exact and (tomogram is None or image is None):
+        missing = [name for name, size in sizes.items() if size is None]
+        raise WriteError(f"exact=True needs {'= and '.join(missing)}=", path)
+    if image is not None:
+        report.lost["tilt_image_dimensions"] = "IMOD asks the raw stack"
+    if tomogram is not None:
+        report.kept.append("tomogram_dimensions")
+    _tilts.lose_columns(data, [MAGNIFICATION], report)
+    exactly = (_volume(tomogram, volume), image) if exact and tomogram and image else None
+    texts = _texts(tilts, path.stem, volume, tomogram, exactly, path)
+    _write_all(path, texts, overwrite)
+    report.assumed["command files"] = (
+        f"images are called {path.stem}.mrc and {path.stem}_ali.mrc; only the geometry is set"
+    )
+    return report
+
+
+def _volume(tomogram: tuple[int, ...], volume: str) -> ImodVolume:
+    x, y, z = tomogram
+    return ImodVolume(aligned=(x, y), thickness=z, width=x, mirrored=volume == "yz")
+
+
+def _texts(
+    tilts: Tilts,
+    stem: str,
+    volume: str,
+    tomogram: tuple[int, ...] | None,
+    exactly: tuple[ImodVolume, Any] | None,
+    path: Path,
+) -> dict[str, str]:
+    """Return the content of each file by what follows the common name."""
+    convention = _ROWS[volume]
+    rotations, shifts = tilts.rotations, tilts.shifts
+    aligned = np.zeros_like(shifts)
+    if exactly is not None:
+        aligned, raw = half_pixels(rotations, *exactly)
+        shifts = shifts - raw
+    scale = tilts.part[MAGNIFICATION].to_numpy(dtype=float) if MAGNIFICATION in tilts.part else 1.0
+    matrices, moved = encode_transforms(
+        rotations[:, 2], shifts, convention, magnification=_checked(scale, path)
+    )
+    everywhere = np.zeros((tilts.count, 3))
+    everywhere[tilts.index] = rotations
+    everywhere[tilts.excluded, 1] = tilts.excluded_tilts
+    angles, _ = encode_tilts(everywhere, np.zeros((tilts.count, 2)), convention, 1.0)
+    transforms = np.tile([1.0, 0, 0, 1, 0, 0], (tilts.count, 1))
+    transforms[tilts.index] = np.column_stack([matrices.reshape(-1, 4), moved + aligned])
+    if np.abs(transforms[:, 4:]).max() >= 1e6:
+        raise WriteError("shifts beyond a million pixels do not fit the columns of .xf", path)
+    texts = {
+        ".xf": "".join(("%12.7f" * 4 + "%12.3f" * 2 + "\n") % tuple(row) for row in transforms),
+        ".tlt": "".join(f"{_plain(angle)}\n" for angle in angles[:, 1]),
+        ".xtilt": "".join(f"{_plain(angle)}\n" for angle in angles[:, 0]),
+        "_tilt.com": _tilt_com(stem, volume, tomogram, tilts.excluded),
+    }
+    if tomogram is not None:
+        texts["_newst.com"] = _newst_com(stem, tomogram)
+    return texts
+
+
+def _checked(scale: Any, path: Path) -> Any:
+    if not np.all((np.asarray(scale) > 0.5) & (np.asarray(scale) < 2)):
+        raise WriteError(f"{MAGNIFICATION}: expected factors near 1", path)
+    return scale
+
+
+def _plain(value: float) -> str:
+    """Write a number so that it reads back exactly, without an exponent."""
+    return np.format_float_positional(value + 0.0, trim="0")
+
+
+def _tilt_com(stem: str, volume: str, tomogram: tuple[int, ...] | None, excluded: list[int]) -> str:
+    lines = [
+        "# what tilt must be told for this alignment; add filter and output scaling",
+        "$tilt -StandardInput",
+        f"InputProjections {stem}_ali.mrc",
+        f"OutputFile {stem}_full_rec.mrc",
+        "IMAGEBINNED 1",
+        f"TILTFILE {stem}.tlt",
+        f"XTILTFILE {stem}.xtilt",
+        *([f"THICKNESS {tomogram[2]}", f"WIDTH {tomogram[0]}"] if tomogram is not None else []),
+        "XAXISTILT 0.0",
+        "OFFSET 0.0",
+        "SHIFT 0.0 0.0",
+        "PARALLEL" if volume == "yz" else "PERPENDICULAR",
+        *([f"EXCLUDELIST2 {join_views([i + 1 for i in excluded])}"] if excluded else []),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _newst_com(stem: str, tomogram: tuple[int, ...]) -> str:
+    return (
+        "$newstack -StandardInput\n"
+        f"InputFile {stem}.mrc\n"
+        f"OutputFile {stem}_ali.mrc\n"
+        f"TransformFile {stem}.xf\n"
+        f"SizeToOutputInXandY {tomogram[0]},{tomogram[1]}\n"
+        "BinByFactor 1\n"
+    )
+
+
+def _write_all(path: Path, texts: dict[str, str], overwrite: bool) -> None:
+    """Write all files aside, then rename them; none, if one exists and may not be replaced."""
+    targets = {_beside(path, suffix): text for suffix, text in texts.items()}
+    for target in targets:
+        refuse_overwrite(target, overwrite)
+    with ExitStack() as stack:
+        for target, text in targets.items():
+            stack.enter_context(writing_bytes(target, overwrite)).write(text.encode())
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path if suffix == ".xf" else path.with_name(path.stem + suffix)
+
+
+FORMAT = Format(
+    name="imod-xf",
+    title="IMOD alignment (.xf, .tlt, .xtilt, tilt.com)",
+    kind="projection_model",
+    suffixes=(".xf",),
+    read=read,
+    write=write,
+    sniff=sniff,
+    keeps=frozenset(
+        {
+            *("rotation_x", "rotation_y", "rotation_z", "dx", "dy"),
+            *("tilt_index", "excluded", "tomogram_dimensions"),
+        }
+    ),
+    tolerance={"rotation": 1e-5, "shift": 1e-3},
+    evidence=conventions.IMOD_XF.evidence,
+    url="https://bio3d.colorado.edu/imod/doc/man/xfmodel.html",
+)

@@ -26,9 +26,9 @@ def unavailable(what: str):
 
 
 class Environment:
-    """A virtual environment with a client of cryotypes, and with this checkout."""
+    """A virtual environment; that of a client of cryotypes has this checkout, too."""
 
-    def __init__(self, name: str):
+    def __init__(self, name: str, client: bool = True):
         folder = os.environ.get("CRYOTYPES_INTEROP")
         if not folder:
             unavailable(f"{name} needs a virtual environment, and CRYOTYPES_INTEROP is not set")
@@ -36,6 +36,8 @@ class Environment:
         self.python_path = self.folder / "bin" / "python"
         if not self.python_path.exists():
             unavailable(f"there is no {self.python_path}")
+        if not client:
+            return
         self.cryotypes = Path(self.python("import cryotypes; print(*cryotypes.__path__)"))
         if self.sources(self.cryotypes) != self.sources(CHECKOUT / "src" / "cryotypes"):
             unavailable(f"{self.cryotypes} is not what this checkout holds now")
@@ -80,6 +82,11 @@ def version() -> str:
 
 
 @pytest.fixture(scope="session")
+def environment() -> type[Environment]:
+    return Environment
+
+
+@pytest.fixture(scope="session")
 def cryohub() -> Environment:
     return Environment("cryohub")
 
@@ -87,6 +94,11 @@ def cryohub() -> Environment:
 @pytest.fixture(scope="session")
 def blik() -> Environment:
     return Environment("blik")
+
+
+@pytest.fixture(scope="session")
+def alignments() -> Environment:
+    return Environment("alignments")
 
 
 @pytest.fixture

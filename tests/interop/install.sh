@@ -3,6 +3,8 @@
 #
 #   FOLDER/cryohub   a virtual environment with cryohub 0.6.4 and this checkout of cryotypes
 #   FOLDER/blik      the same with blik 0.9.2 and napari, without Qt
+#   FOLDER/alignments  the same with cryoet-alignment, etomofiles and alnfile
+#   FOLDER/peers, copick, cryocat  packages that read and write particles, without this checkout
 #   relion           Debian's package, where relion_project is not on PATH and apt-get may be used
 #
 # Then run: CRYOTYPES_INTEROP=FOLDER pytest -m interop
@@ -27,14 +29,26 @@ python=${PYTHON:-python3}
 cryohub=("scipy<1.17" "cryohub==0.6.4" pytest)
 # blik.utils imports napari at the top; napari itself needs no Qt until a viewer is opened.
 blik=("scipy<1.17" "blik==0.9.2" "cryohub==0.6.4" napari pytest)
+# Readers of IMOD's and AreTomo's alignments; none needs the others.
+alignments=(cryoet-alignment==0.2.0 etomofiles==0.1.2 alnfile==0.1.1 pytest)
+# Readers and writers of particles; what is compared with each is in tests/interop/peers.
+peers=(starfile==0.5.13 dynamotable==0.3.0 emfile==0.3.0 imodmodel==0.1.0 eulerangles==1.0.2
+    cryosparc-tools==5.0.3)
+copick=(copick==1.31.0)
+cryocat=(cryocat==0.7.1 "pandas<3") # its writers call what pandas 3 no longer has
 
-environment() { # NAME REQUIREMENT...
+packages() { # NAME REQUIREMENT...
     local env=$folder/$1
     shift
     [[ -x $env/bin/pip ]] || "$python" -m venv --clear "$env"
-    # The checkout in the same command: the resolver takes it instead of cryotypes 0.2.0.
     # pip keeps what fits already, and always replaces what comes from a folder. -qq: errors only.
-    "$env/bin/python" -m pip install -qq --disable-pip-version-check "$@" "$checkout"
+    # Python compiles what it imports; compiling everything takes half of the time.
+    "$env/bin/python" -m pip install -qq --no-compile --disable-pip-version-check "$@"
+}
+
+environment() { # NAME REQUIREMENT...
+    # The checkout in the same command: the resolver takes it instead of cryotypes 0.2.0.
+    packages "$@" "$checkout"
 }
 
 relion() {
@@ -75,6 +89,10 @@ step() { # NAME COMMAND...: run it, and show its output if it fails
 jobs=()
 step cryohub environment cryohub "${cryohub[@]}" & jobs+=($!)
 step blik environment blik "${blik[@]}" & jobs+=($!)
+step alignments environment alignments "${alignments[@]}" & jobs+=($!)
+step peers packages peers "${peers[@]}" & jobs+=($!)
+step copick packages copick "${copick[@]}" & jobs+=($!)
+step cryocat packages cryocat "${cryocat[@]}" & jobs+=($!)
 step relion relion & jobs+=($!)
 
 failed=0

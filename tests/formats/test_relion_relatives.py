@@ -139,3 +139,12 @@ def test_relion_5_to_warp_names_what_is_lost(save, tmp_path):
     poses = ct.read_poses(path, tomogram_dimensions=(100, 102, 50))
     with pytest.warns(LossWarning, match="general"):
         ct.write(poses, tmp_path / "warp.star", dialect="warp")
+
+
+def test_a_group_that_the_optics_lack_is_named(save):
+    """cryoCAT 0.7.1 writes particles of group 0.0 beside optics of group 1."""
+    optics = loop("OpticsGroup TomoTiltSeriesPixelSize", "1 2.5", block="optics")
+    names = " ".join(f"CenteredCoordinate{axis}Angst" for axis in "XYZ")
+    particles = loop(f"TomoName {names} OpticsGroup", "TS_01 0 0 0 0.0", block="particles")
+    with pytest.raises(ValueError, match=r"the optics have no group 0\.0 \(there is 1\)"):
+        ct.read_poses(save(optics + particles), tomogram_dimensions=(100, 100, 100))

@@ -149,8 +149,9 @@ def number_names(
     ``largest`` is the largest number that the format can hold.
     """
     before: dict[str, int] = {}
-    for entry in metadata:
-        for name, number in entry.get("tomogram_numbers", {}).items():
+    maps = [entry.get("tomogram_numbers", {}) for entry in metadata]
+    for names in {id(names): names for names in maps}.values():  # PoseSets of a file share theirs
+        for name, number in names.items():
             before.setdefault(name, int(number))
     taken: set[int] = set()
     result: dict[str, int] = {}

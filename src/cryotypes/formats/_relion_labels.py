@@ -111,6 +111,17 @@ class Columns:
         numbers = column.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
         return np.where(numbers > 0, numbers, np.nan)
 
+    def groups_without_optics(self) -> str:
+        """Say which optics groups the particles name and the optics lack; empty if none."""
+        if GROUP not in self.particles or GROUP not in self.optics:
+            return ""
+        there = set(self.optics[GROUP].to_list())
+        gone = [g for g in self.particles[GROUP].unique().to_list() if g not in there]
+        if not gone:
+            return ""
+        listing = ", ".join(str(group) for group in sorted(there, key=str)[:5])
+        return f"and the optics have no group {gone[0]} (there is {listing})"
+
     def image_spacing(self) -> NDArray[np.float64] | None:
         """Å per pixel of the particle images."""
         magnification = self.numbers("rlnMagnification")

@@ -67,13 +67,16 @@ class Optics:
     def _collect(self) -> None:
         """Assign every particle to a group; groups without particles stay."""
         start = 0
+        known: dict[int, list[dict[str, Any]]] = {}  # PoseSets of a file share their table
         for poses, metadata, count in zip(
             self.writer.posesets, self.writer.metadata, self.writer.counts, strict=True
         ):
             table = metadata.get("blocks", {}).get("optics")
-            rows = [] if table is None else table.to_dict("records")
-            for row in rows:
-                self._group(row, None)
+            if id(table) not in known:
+                known[id(table)] = [] if table is None else table.to_dict("records")
+                for row in known[id(table)]:
+                    self._group(row, None)
+            rows = known[id(table)]
             features = self.writer.features.iloc[start : start + count]
             numbers: Any = features.get(labels.GROUP)
             if numbers is None or len(rows) < 2:

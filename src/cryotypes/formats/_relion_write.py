@@ -200,13 +200,15 @@ class _Writer:
     def blocks(self) -> list[Block]:
         """Return the file's blocks in order, that of the particles last."""
         pose = self._pose_columns()
+        rows = self._rows()
         features = _relion.to_polars(self.features)
+        self.features = self.features.iloc[:, :0]  # all of it once is enough to hold
         names = {n: "_".join(n.split()) or "unnamed" for n in features.columns}
         features = features.rename(names)
         clash = [n for n in features.columns if n in pose.columns]
         table = pl.concat([pose, features.drop(clash)], how="horizontal")
         table = table.select(self._order(table.columns))
-        if (rows := self._rows()) is not None:
+        if rows is not None:
             table = table[rows]
         blocks = self._other_blocks()
         if self.optics.table is not None:

@@ -275,19 +275,17 @@ def _squeeze(data: bytes) -> bytes:
     """Leave one blank between words, none at the ends of lines, and no empty line."""
     if b"\t" in data:
         data = data.replace(b"\t", b" ")
-    characters = np.frombuffer(data, np.uint8)
-    if b"  " in data or b"\n " in data or data[:1] == b" ":
-        previous = np.empty_like(characters)
-        previous[0], previous[1:] = 10, characters[:-1]
-        column = pl.Series(characters)
-        before = pl.Series(previous)
-        kept = column.filter(~((column == 32) & ((before == 32) | (before == 10))))
-        data = kept.to_numpy().tobytes()
-    if b" \n" in data:
-        data = data.replace(b" \n", b"\n")
-    if b"\n\n" in data:
-        data = re.sub(rb"\n\n+", b"\n", data)
-    return data.strip(b" \n") + b"\n"
+    characters = pl.Series(np.frombuffer(data, np.uint8))
+    before = _beside(characters, 1)
+    once = characters.filter(~((characters == 32) & ((before == 32) | (before == 10))))
+    before, after = _beside(once, 1), _beside(once, -1)
+    drop = ((once == 32) & (after == 10)) | ((once == 10) & (before == 10))
+    return once.filter(~drop).to_numpy().tobytes().strip(b" \n") + b"\n"
+
+
+def _beside(characters: pl.Series, step: int) -> pl.Series:
+    """Return the character before (1) or after (-1) each; line ends lie beyond the ends."""
+    return characters.shift(step, fill_value=10)
 
 
 def _parse_piece(data: bytes, labels: list[str], types: Mapping[str, Any]) -> pl.DataFrame:
@@ -295,7 +293,9 @@ def _parse_piece(data: bytes, labels: list[str], types: Mapping[str, Any]) -> pl
     if data == b"\n":
         return pl.DataFrame({label: pl.Series([], dtype=types[label]) for label in labels})
     # too many values in a row are polars' error, too few show in the sum
-    if data.count(b" ") != data.count(b"\n") * (len(labels) - 1):
+    characters = np.frombuffer(data, np.uint8)
+    rows = np.count_nonzero(characters == 10)
+    if np.count_nonzero(characters == 32) != rows * (len(labels) - 1):
         raise _RaggedError(0, 0)
     if not data.isascii():
         data.decode("utf-8")  # raises, where polars would only replace
@@ -306,7 +306,7 @@ def _parse_piece(data: bytes, labels: list[str], types: Mapping[str, Any]) -> pl
         quote_char=None,
         schema=dict(zip(labels, (types[label] for label in labels), strict=True)),
     )
-    if table.height != data.count(b"\n"):
+    if table.height != rows:
         raise _RaggedError(0, 0)
     return table
 

@@ -291,9 +291,10 @@ class _Rows:
             If one is not.
         """
         if (self.spacing <= 0).any():
+            why = self.columns.groups_without_optics() or "which the file does not state"
             raise ReadError(
-                f"{what} in angstrom need the pixel size of the coordinates, which the file does "
-                "not state: give pixel_spacing= (--pixel-spacing)",
+                f"{what} in angstrom need the pixel size of the coordinates, {why}: give "
+                "pixel_spacing= (--pixel-spacing)",
                 self.path,
             )
         return self.spacing[:, None]

@@ -74,3 +74,11 @@ def test_changelog_and_package_agree_on_the_version():
     import cryotypes
 
     assert f"## {cryotypes.__version__}" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def test_generated_tables_are_up_to_date():
+    script = ROOT / "tools" / "make_docs.py"
+    result = subprocess.run(
+        [sys.executable, script, "--check"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout

@@ -7,7 +7,7 @@ import re
 import sys
 from pathlib import Path
 
-from cryotypes.cli.formats import describe
+from cryotypes.cli.formats import describe, kinds_of_evidence
 from cryotypes.conventions import PoseConvention, TiltConvention
 from cryotypes.conventions import _table as conventions
 from cryotypes.registry import formats
@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[1]
 
 def format_table(kind: str) -> str:
     lines = [
-        "| format | name | read | write | suffixes | keeps | needs |",
-        "|---|---|---|---|---|---|---|",
+        "| format | name | read | write | suffixes | keeps | needs | evidence |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     rows = [describe(f) for f in formats().values() if f.kind == kind]
     for row in sorted(rows, key=lambda row: row["title"].lower()):
@@ -28,6 +28,7 @@ def format_table(kind: str) -> str:
             title, f"`{row['name']}`", "yes" if row["read"] else "no",
             "yes" if row["write"] else "no", suffixes,
             ", ".join(row["keeps"]).replace("_", " "), ", ".join(row["needs"]),
+            kinds_of_evidence(row["evidence"]),
         ]  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

@@ -57,6 +57,24 @@ def describe(format: Format) -> dict[str, Any]:
     }
 
 
+def kinds_of_evidence(evidence: str) -> str:
+    """Say in a word or two how the meaning of a format is known; ``-v`` shows the whole.
+
+    Examples
+    --------
+    >>> kinds_of_evidence("run: relion_project 3.1.3; source: particle_set.cpp; RELION 5 not run")
+    'run, source'
+    """
+    marks = {
+        "run": "run:",
+        "source": "source:",
+        "documentation": "documentation",
+        "our own": "our own",
+    }
+    found = [kind for kind, mark in marks.items() if mark in evidence]
+    return ", ".join(found) or "see -v"
+
+
 def _show(rows: list[dict[str, Any]], verbose: bool) -> None:
     from rich import box
     from rich.console import Console
@@ -64,8 +82,8 @@ def _show(rows: list[dict[str, Any]], verbose: bool) -> None:
 
     console = Console(highlight=False)
     table = Table(box=box.SIMPLE, pad_edge=False)
-    for heading in ("format", "", "kind", "suffixes", "keeps"):
-        table.add_column(heading, no_wrap=heading in ("format", "", "kind"))
+    for heading in ("format", "", "kind", "suffixes", "keeps", "needs", "evidence"):
+        table.add_column(heading, no_wrap=heading in ("format", ""))
     for row in rows:
         name = row["name"] if row["installed"] else f"{row['name']} *"
         table.add_row(
@@ -74,6 +92,8 @@ def _show(rows: list[dict[str, Any]], verbose: bool) -> None:
             row["kind"].replace("_", " "),
             " ".join(row["suffixes"]),
             ", ".join(name.replace("_", " ") for name in row["keeps"]),
+            " ".join(row["needs"]),
+            kinds_of_evidence(row["evidence"]),
         )
     console.print(table)
     for row in rows:

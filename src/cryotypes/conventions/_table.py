@@ -66,8 +66,8 @@ RELION_5_TILTS = TiltConvention(
 IMOD_MODEL = PlaceConvention(
     "IMOD model",
     Place(zero=(0.5, 0.5, 0.0)),
-    "IMOD's binspec page: x and y from 0 to N, z from -0.5 to N - 0.5; MatTomo's read-me: the "
-    "first voxel's centre is the model point (0.5, 0.5, 0.0); source: boxstartend",
+    "documentation: IMOD's binspec page: x and y from 0 to N, z from -0.5 to N - 0.5; MatTomo's "
+    "read-me: the first voxel's centre is the model point (0.5, 0.5, 0.0); source: boxstartend",
 )
 IMOD_MODEL_WHOLE = PlaceConvention(
     "IMOD model, whole numbers at pixel centres",

@@ -453,8 +453,9 @@ FORMAT = Format(
     keeps=frozenset({"data", "pixel_spacing", "stack"}),
     tolerance={"pixel_spacing": 1e-5},
     evidence=(
-        "MRC2014 standard; files and headers of RELION 3.1.3 and IMOD 4.8.2; IMOD's and EMAN2's "
-        "sources for the sign of bytes; mrcfile 1.5.4 as an independent reader and writer"
+        "documentation: MRC2014 standard; run: files and headers of RELION 3.1.3 and IMOD 4.8.2, "
+        "mrcfile 1.5.4 as an independent reader and writer; source: IMOD's and EMAN2's for the "
+        "sign of bytes"
     ),
     url="https://www.ccpem.ac.uk/mrc_format/mrc2014.php",
 )

@@ -291,3 +291,13 @@ def test_names_of_particles_that_match_nothing_are_told(project):
     names.write_text("elsewhere TS_02\n")
     arguments = ("project", project / "other.star", project / "tomograms.star", "--names", names)
     assert "not projected" not in run(*arguments).stderr
+
+
+def test_info_shows_what_can_be_read_where_something_else_cannot(project):
+    """An optimisation set may name particles that are gone and tilt series that are there."""
+    names = "_rlnTomoParticlesFile gone.star\n_rlnTomoTomogramsFile tomograms.star\n"
+    path = project / "optimisation_set.star"
+    path.write_text(f"\ndata_\n\n{names}\n")
+    result = run("info", path, code=1)
+    assert "rlnTomoParticlesFile is 'gone.star', which does not exist" in result.stderr
+    assert "2 tilt series, 6 tilt images" in result.stdout

@@ -62,32 +62,43 @@ def read_each(
     own: tuple[str, ...] = (),
 ) -> list[list[Any]]:
     """Read several files, one list each; the command itself has a use for the options ``own``."""
-    from cryotypes.io import options_of, read
-    from cryotypes.registry import formats
+    from cryotypes.io import read
 
     things: list[list[Any]] = []
-    used: set[str] = set()
+    names: list[str] = []
     for path in paths:
-        names = formats_of(path, format_name)
-        known = {
-            option
-            for name in names
-            if (function := formats()[name].read) is not None
-            for option in options_of(function)
-        }
-        some = {name: value for name, value in options.items() if name in known}
-        used.update(some)
+        here = formats_of(path, format_name)
+        names += here
+        some = {option: options[option] for option in known_options(here, options)}
         things.append(read(path, format=format_name, **some))
-    unused = [f"--{name.replace('_', '-')}" for name in options if name not in used | {*own}]
-    if unused:
-        raise click.UsageError(f"{', '.join(unused)} does not apply to these files")
+    check_known(names, {name: value for name, value in options.items() if name not in own})
     return things
 
 
+def known_options(names: list[str], options: dict[str, Any]) -> list[str]:
+    """Name the options that reading one of these formats knows."""
+    from cryotypes.io import options_of
+    from cryotypes.registry import formats
+
+    readers = [reader for name in names if (reader := formats()[name].read) is not None]
+    known = {option for reader in readers for option in options_of(reader)}
+    return [option for option in options if option in known]
+
+
+def check_known(names: list[str], options: dict[str, Any]) -> None:
+    """Refuse options that none of these formats knows."""
+    known = known_options(names, options)
+    unused = [f"--{name.replace('_', '-')}" for name in options if name not in known]
+    if unused:
+        raise click.UsageError(f"{', '.join(unused)} does not apply to these files")
+
+
 def formats_of(path: Path, format_name: str | None) -> list[str]:
-    from cryotypes.io import _candidates
+    """Name the formats in which a file can be read, one a kind."""
+    from cryotypes.io import _candidates, identify
     from cryotypes.registry import get_format
 
     if format_name is not None:
         return [get_format(format_name).name]
-    return [found.name for found in _candidates(path)]
+    kinds = dict.fromkeys(found.kind for found in _candidates(path))
+    return [identify(path, kind).name for kind in kinds] or [identify(path).name]

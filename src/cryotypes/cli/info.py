@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ._options import FILE, given, reading_options
+from ._options import FILE, check_known, formats_of, given, known_options, reading_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,30 +35,20 @@ def info(
     **options: Any,
 ) -> None:
     """Say what PATHS are: kind, counts, pixel spacing, size, experiments, columns, unknowns."""
-    from cryotypes.registry import get_format
-
-    from ._options import formats_of, read_all
-
     found: list[dict[str, Any]] = []
     failed = False
     for path in paths:
-        doubts: list[str] = []
         try:
-            names = {get_format(name).kind: name for name in formats_of(path, format_name)}
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                things = read_all((path,), format_name, given(**options))
-            doubts = list(dict.fromkeys(str(w.message) for w in caught))
-        except (OSError, ValueError, LookupError, ImportError) as error:
-            from . import _os_sentence
-
-            failed = True
-            text = _os_sentence(error) if isinstance(error, OSError) else str(error)
-            click.echo(click.style("error: ", fg="red") + text, err=True)
+            names = formats_of(path, format_name)
+            check_known(names, given(**options))
+        except (OSError, ValueError, LookupError) as error:
+            failed = _complain(error)
             continue
-        for group in _grouped(things):
-            facts = _describe(path, group, doubts)
-            found.append({**facts, "format": names.get(facts["kind"])})
+        for name in names:  # one kind may be readable where another is not
+            try:
+                found.append(_read_one(path, name, given(**options)))
+            except (OSError, ValueError, LookupError, ImportError) as error:
+                failed = _complain(error)
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
@@ -68,13 +58,23 @@ def info(
         raise SystemExit(1)
 
 
-def _grouped(things: list[Any]) -> list[list[Any]]:
-    """Put the PoseSets of one file together."""
-    from cryotypes.poseset import PoseSetProtocol
+def _complain(error: Exception) -> bool:
+    from . import _os_sentence
 
-    poses = [thing for thing in things if isinstance(thing, PoseSetProtocol)]
-    rest = [[thing] for thing in things if not isinstance(thing, PoseSetProtocol)]
-    return ([poses] if poses else []) + rest
+    text = _os_sentence(error) if isinstance(error, OSError) else str(error)
+    click.echo(click.style("error: ", fg="red") + text, err=True)
+    return True
+
+
+def _read_one(path: Path, name: str, options: dict[str, Any]) -> dict[str, Any]:
+    """Read what one format sees in a file; warnings become doubts."""
+    from cryotypes.io import read
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        things = read(path, format=name, **{k: options[k] for k in known_options([name], options)})
+    doubts = list(dict.fromkeys(str(w.message) for w in caught))
+    return {**_describe(path, things, doubts), "format": name}
 
 
 def _describe(path: Path, things: list[Any], doubts: list[str]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from cryotypes.errors import GuessWarning, ReadError, WriteError
-from cryotypes.formats import _mrc_header, mrc
+from cryotypes.formats import _mrc_header, _slabs, mrc
 from cryotypes.formats._format import Head
 from cryotypes.image import Image
 
@@ -735,7 +735,7 @@ def test_statistics_that_are_not_determined(tmp_path, value):
 
 
 def test_statistics_of_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr(mrc, "_PIECE", 1000)
+    monkeypatch.setattr(_slabs, "PIECE", 1000)
     data = numbers((50, 11, 7)) * 3 + 1000
     path = tmp_path / "a.mrc"
     write(image(data), path)
@@ -772,7 +772,7 @@ class Lazy:
 
 @pytest.mark.parametrize("compression", COMPRESSION)
 def test_lazy_data(tmp_path, monkeypatch, compression):
-    monkeypatch.setattr(mrc, "_PIECE", 4 * 30 * 2)
+    monkeypatch.setattr(_slabs, "PIECE", 4 * 30 * 2)
     data = Lazy((7, 5, 6))
     path = tmp_path / f"TS_01.mrc{compression}"
     write(image(data), path)
@@ -825,7 +825,7 @@ def test_overwriting_is_refused(tmp_path, compression):
 @pytest.mark.parametrize("compression", COMPRESSION)
 @pytest.mark.parametrize("fail_at", [0, 3, 9])
 def test_interrupted(tmp_path, monkeypatch, compression, fail_at):
-    monkeypatch.setattr(mrc, "_PIECE", 4 * 30 * 2)
+    monkeypatch.setattr(_slabs, "PIECE", 4 * 30 * 2)
     path = tmp_path / f"TS_01.mrc{compression}"
     path.write_bytes(b"old")
     with pytest.raises(RuntimeError, match="disk"):

@@ -20,9 +20,9 @@ from cryotypes.names import strip_path_and_suffix
 from . import _mrc_header as mrc_header
 from ._files import writing_bytes
 from ._format import Format, Head, compression_of, reading_bytes, suffix_of
+from ._slabs import PIECE, Cast, as_array, checked_shape, checked_spacing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from typing import IO
 
     import numpy as np
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 _SUFFIXES = (".mrc", ".mrcs", ".st", ".ali", ".preali", ".rec", ".map")
 _WRITTEN = {"int8": 0, "int16": 1, "float32": 2, "complex64": 4, "uint16": 6, "float16": 12}
-_PIECE = 1 << 24  # bytes read, or pixels written, at a time
 
 
 def sniff(head: Head) -> bool:
@@ -90,7 +89,7 @@ def read(
     from cryotypes.image import Image
 
     path = Path(path)
-    given = None if pixel_spacing is None else _checked_spacing(pixel_spacing)
+    given = None if pixel_spacing is None else checked_spacing(pixel_spacing)
     header, stored = _load(path)
     data = stored.transpose(header.transposition)
     is_stack = _decide_stack(header, data.shape[0], stack, path)
@@ -103,12 +102,6 @@ def read(
         stack=is_stack,
         metadata=header.metadata(),
     )
-
-
-def _checked_spacing(value: float) -> float:
-    if not (math.isfinite(value) and value >= 0):
-        raise ValueError(f"pixel_spacing: expected a positive number in angstrom, found {value!r}")
-    return float(value)
 
 
 def _decide_stack(header: Header, sections: int, given: bool | None, path: Path) -> bool:
@@ -177,7 +170,7 @@ def _read_through(file: IO[bytes], wanted: int) -> tuple[bytearray, int]:
     In pieces: a damaged header may want more than there is memory.
     """
     content, length = bytearray(), 0
-    while piece := file.read(_PIECE):
+    while piece := file.read(PIECE):
         length += len(piece)
         content += piece[: max(wanted - len(content), 0)]
     return content, length
@@ -226,9 +219,9 @@ def write(
         If values do not fit the dtype, or the shape is not that of an image, a volume or a stack.
     """
     path = Path(path)
-    data = _array(image.data)
-    shape = _checked_shape(tuple(data.shape), bool(image.stack), path)
-    cast = _Cast(data, _target(data.dtype, dtype, path), path)
+    data = as_array(image.data)
+    shape = checked_shape(tuple(data.shape), bool(image.stack), path)
+    cast = Cast(data, _target(data.dtype, dtype, path), path)
     spacing = max(float(image.pixel_spacing), 0.0)
     mode = _WRITTEN[cast.target.name]
     header = mrc_header.new(shape, mode, spacing, image.stack, volume=data.ndim == 3)
@@ -242,22 +235,6 @@ def write(
         lost = cast.changed and dtype is None
         (report.lost if lost else report.converted)["dtype"] = cast.summary
     return report
-
-
-def _array(data: Any) -> Any:
-    """Return data that have a shape and numpy's dtype and can be sliced; lazy ones as they are."""
-    import numpy as np
-
-    sliceable = hasattr(data, "__getitem__") and hasattr(data, "ndim")
-    return data if sliceable and isinstance(data.dtype, np.dtype) else np.asarray(data)
-
-
-def _checked_shape(shape: tuple[int, ...], stack: bool, path: Path) -> tuple[int, int, int]:
-    if len(shape) not in ((3,) if stack else (2, 3)) or 0 in shape:
-        wanted = "a stack (n, y, x)" if stack else "an image (y, x) or a volume (z, y, x)"
-        raise WriteError(f"expected {wanted} that is not empty, found shape {shape}", path)
-    nz, ny, nx = (1, *map(int, shape))[-3:]
-    return nz, ny, nx
 
 
 def _target(found: np.dtype[Any], asked: DTypeLike | None, path: Path) -> np.dtype[Any]:
@@ -278,7 +255,7 @@ def _target(found: np.dtype[Any], asked: DTypeLike | None, path: Path) -> np.dty
     return np.dtype(np.uint16 if found.name == "uint8" else kinds.get(found.kind, np.float32))
 
 
-def _write_all(file: IO[bytes], header: Header, cast: _Cast, *, twice: bool) -> None:
+def _write_all(file: IO[bytes], header: Header, cast: Cast, *, twice: bool) -> None:
     """Write header and data; the statistics in the header need all data first.
 
     A compressed file cannot be changed where it begins, so the data are gone through twice.
@@ -298,85 +275,6 @@ def _write_all(file: IO[bytes], header: Header, cast: _Cast, *, twice: bool) -> 
         file.write(statistics.put_in(header).pack())
 
 
-class _Cast:
-    """Converts an array piece by piece, and counts the values that change."""
-
-    def __init__(self, data: Any, target: np.dtype[Any], path: Path) -> None:
-        self.data, self.target, self.path = data, target, path
-        self.changed, self.largest = 0, 0.0
-
-    def pieces(self) -> Iterator[NDArray[Any]]:
-        """Give the converted data in slabs of the first axis."""
-        import numpy as np
-
-        self.changed, self.largest = 0, 0.0
-        step = max(1, _PIECE // (math.prod(self.data.shape[1:]) * self.data.dtype.itemsize))
-        for start in range(0, self.data.shape[0], step):
-            yield self._convert(np.asarray(self.data[start : start + step]))
-
-    @property
-    def summary(self) -> str:
-        """What the conversion did."""
-        what = f"{self.data.dtype.name} is written as {self.target.name}"
-        if not self.changed:
-            return f"{what}, all values are the same"
-        total = math.prod(self.data.shape)
-        return f"{what}, {self.changed} of {total} values change, by up to {self.largest:.3g}"
-
-    def _convert(self, old: NDArray[Any]) -> NDArray[Any]:
-        import numpy as np
-
-        if np.can_cast(old.dtype, self.target, "safe"):
-            return old.astype(self.target, copy=False)
-        if self.target.kind in "iu":
-            rounded = np.rint(old) if old.dtype.kind == "f" else old
-            self._refuse_outside(rounded)
-            new = rounded.astype(self.target)
-        else:
-            with np.errstate(over="ignore"):
-                new = old.astype(self.target)
-            self._refuse_infinite(old, new)
-        self._count(old, new)
-        return new
-
-    def _refuse_outside(self, values: NDArray[Any]) -> None:
-        import numpy as np
-
-        low, high, limits = values.min().item(), values.max().item(), np.iinfo(self.target)
-        if not (limits.min <= low and high <= limits.max):  # also if NaN
-            raise WriteError(
-                f"values from {low} to {high} do not fit {self.target.name} "
-                f"({limits.min} to {limits.max})",
-                self.path,
-            )
-
-    def _refuse_infinite(self, old: NDArray[Any], new: NDArray[Any]) -> None:
-        import numpy as np
-
-        outside = np.isfinite(old) & ~np.isfinite(new)
-        if outside.any():
-            raise WriteError(
-                f"values up to {np.abs(old[outside]).max():g} do not fit {self.target.name} "
-                f"(±{np.finfo(self.target).max:g})",
-                self.path,
-            )
-
-    def _count(self, old: NDArray[Any], new: NDArray[Any]) -> None:
-        import numpy as np
-
-        kind = old.dtype.kind
-        new = new if kind == "c" else new.real
-        with np.errstate(invalid="ignore"):
-            changed = (new.astype(old.dtype) != old) & ~np.isnan(old)
-        if kind in "iu":  # beyond its range there is no way back to an integer
-            changed |= new >= np.float64(2.0 ** (8 * old.dtype.itemsize - (kind == "i")))
-        if changed.any():
-            wide = np.complex128 if kind == "c" else np.float64
-            change = np.abs(new[changed].astype(wide) - old[changed].astype(wide)).max()
-            self.changed += int(changed.sum())
-            self.largest = max(self.largest, float(change))
-
-
 class _Statistics:
     """Minimum, maximum, mean and deviation of pieces, merged as they come (Chan's formula)."""
 
@@ -389,8 +287,8 @@ class _Statistics:
         import numpy as np
 
         flat = piece.reshape(-1)
-        for start in range(0, flat.size, _PIECE >> 4):
-            part = flat[start : start + (_PIECE >> 4)]
+        for start in range(0, flat.size, PIECE >> 4):
+            part = flat[start : start + (PIECE >> 4)]
             if part.dtype.kind == "c" or not np.isfinite(part).all():
                 self.mean = math.nan
                 return

@@ -164,3 +164,71 @@ def test_etomofiles_reads_our_imod_files(tmp_path, model):
     matrices = rows[["xf_a11", "xf_a12", "xf_a21", "xf_a22"]].to_numpy().reshape(-1, 2, 2)
     shifts = -np.linalg.solve(matrices, rows[["xf_dx", "xf_dy"]].to_numpy()[..., None])[..., 0]
     np.testing.assert_allclose(ours[SHIFTS], shifts, atol=1e-9)
+
+
+TILT_COM = """$tilt -StandardInput
+InputProjections ts_ali.mrc
+OutputFile ts_full_rec.mrc
+IMAGEBINNED 1
+FULLIMAGE 400 300
+THICKNESS 100
+WIDTH 400
+TILTFILE ts.tlt
+XTILTFILE ts.xtilt
+XAXISTILT 1.5
+OFFSET 4.0
+SHIFT 0.0 0.0
+RADIAL 0.35 0.035
+FalloffIsTrueSigma 1
+SCALE 0.0 1.0
+PERPENDICULAR
+SUBSETSTART 0 0
+AdjustOrigin
+"""
+
+
+def test_offset_and_x_axis_tilt_count(tmp_path, model):
+    """Known wrong: cryoet-alignment 0.2.0 takes no notice of OFFSET and XAXISTILT of tilt.com.
+
+    tilt adds OFFSET to its angles and takes XAXISTILT off (IMOD 4.8.2, run), which moves points
+    by tens of pixels; the program that cut the volume decides.
+    """
+    model = model.assign(tilt_index=range(5))
+    model.attrs = {"tilt_image_dimensions": {"ts": SIZE}}
+    write(model, tmp_path / "ts.xf")
+    for fragment in tmp_path.glob("ts_*.com"):
+        fragment.unlink()
+    (tmp_path / "tilt.com").write_text(TILT_COM)
+    theirs = sections_of(Alignment.from_imod(ImodAlignment.read(base_name=str(tmp_path / "ts"))))
+    np.testing.assert_allclose(theirs["rotation_y"], model["rotation_y"], atol=1e-6)
+    np.testing.assert_allclose(theirs["rotation_x"], model["rotation_x"], atol=1e-6)
+    ours = cryotypes.read_projection_model(tmp_path)
+    np.testing.assert_allclose(ours["rotation_y"], model["rotation_y"] + 4.0, atol=1e-6)
+    np.testing.assert_allclose(ours["rotation_x"], model["rotation_x"] - 1.5, atol=1e-6)
+    centre, size = (0, 0), (0, 0, 0)
+    matrices = [
+        cryotypes.projection_model_to_projection_matrices(m, centre, size) for m in (ours, theirs)
+    ]
+    corner = np.array([900.0, 900.0, 100.0, 1.0])
+    apart = np.linalg.norm(((matrices[0] - matrices[1]) @ corner)[:, :2], axis=1)
+    assert apart.max() > 20
+
+
+def test_the_solved_tilt_axis_counts(tmp_path, model):
+    """Known wrong: etomofiles 0.1.2 takes the tilt axis from the .edf, where it is the nominal one.
+
+    The transforms hold the solved one, tens of pixels away at a degree and 2000 pixels.
+    """
+    model = model.assign(tilt_index=range(5))
+    model.attrs = {"tilt_image_dimensions": {"ts": SIZE}}
+    write(model, tmp_path / "ts.xf")
+    with mrcfile.new(tmp_path / "ts.mrc") as mrc:
+        mrc.set_data(np.zeros((5, 4, 6), np.int8))
+    (tmp_path / "ts.rawtlt").write_text((tmp_path / "ts.tlt").read_text())
+    (tmp_path / "ts.edf").write_text(
+        "Setup.DatasetName=ts\nSetup.RawImageStackExt=mrc\nSetup.ImageRotationA=86.5\n"
+    )
+    theirs = etomofiles.read(tmp_path)
+    assert set(theirs["tilt_axis_angle"]) == {86.5}
+    ours = cryotypes.read_projection_model(tmp_path)
+    assert_close(ours, model, ["rotation_z"])

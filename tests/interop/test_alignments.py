@@ -11,5 +11,5 @@ CHECKS = Path(__file__).with_name("alignments_checks.py")
 
 def test_other_readers_and_writers_of_alignments(alignments, tmp_path):
     summary = alignments.pytest("--noconftest", str(CHECKS), cwd=tmp_path)
-    assert summary.pop("passed") == 9
+    assert summary.pop("passed") == 11
     assert set(summary) <= {"warning", "warnings"}

@@ -7,6 +7,8 @@
 #   FOLDER/peers, copick, cryocat  packages that read and write particles, without this checkout
 #   relion           Debian's package, where relion_project is not on PATH and apt-get may be used
 #
+#   FOLDER/torch     torch-tilt-series, only where CRYOTYPES_INTEROP_TORCH is set
+#
 # Then run: CRYOTYPES_INTEROP=FOLDER pytest -m interop
 # Running it again only replaces this checkout. PYTHON=... chooses the interpreter (3.11 or newer).
 set -euo pipefail
@@ -35,6 +37,7 @@ alignments=(cryoet-alignment==0.2.0 etomofiles==0.1.2 alnfile==0.1.1 pytest)
 peers=(starfile==0.5.13 dynamotable==0.3.0 emfile==0.3.0 imodmodel==0.1.0 eulerangles==1.0.2
     cryosparc-tools==5.0.3)
 copick=(copick==1.31.0)
+torch=(torch-tilt-series==0.6.0 pytest) # brings torch, some gigabytes: only on request
 cryocat=(cryocat==0.7.1 "pandas<3") # its writers call what pandas 3 no longer has
 
 packages() { # NAME REQUIREMENT...
@@ -94,6 +97,9 @@ step peers packages peers "${peers[@]}" & jobs+=($!)
 step copick packages copick "${copick[@]}" & jobs+=($!)
 step cryocat packages cryocat "${cryocat[@]}" & jobs+=($!)
 step relion relion & jobs+=($!)
+if [[ -n ${CRYOTYPES_INTEROP_TORCH:-} ]]; then
+    step torch environment torch "${torch[@]}" & jobs+=($!)
+fi
 
 failed=0
 for job in "${jobs[@]}"; do

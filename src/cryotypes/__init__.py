@@ -3,7 +3,8 @@
 Types: `PoseSet`, `Image`, `ProjectionModel`. Files: `read`, `read_poses`, `read_image`,
 `read_projection_model`, `write`. Operations: `match`, `project`, `backproject`,
 `triangulate`, `rescale`, `apply_shifts`, `flip_z`, `select`, `split`, `concatenate`. Comparisons:
-`compare_poses`, `compare_projection_models`.
+`compare_poses`, `compare_projection_models`. Images: `statistics`, `central_slice`,
+`orthogonal_slices`, `contrast_limits`, `bin_image` with `bin_poses`, `crop` with `crop_poses`.
 
 >>> import cryotypes as ct
 >>> ct.PoseSet([[10, 20, 30]], experiment_id="TS_01", pixel_spacing=10)
@@ -15,6 +16,7 @@ from ._lazy import lazy
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from .conversion import convert as convert
+    from .geometry import ImageStatistics as ImageStatistics
     from .geometry import ModelComparison as ModelComparison
     from .geometry import PoseComparison as PoseComparison
     from .geometry import Projection as Projection
@@ -22,11 +24,19 @@ if TYPE_CHECKING:
     from .geometry import Triangulation as Triangulation
     from .geometry import apply_shifts as apply_shifts
     from .geometry import backproject as backproject
+    from .geometry import bin_image as bin_image
+    from .geometry import bin_poses as bin_poses
+    from .geometry import central_slice as central_slice
     from .geometry import compare_poses as compare_poses
     from .geometry import compare_projection_models as compare_projection_models
+    from .geometry import contrast_limits as contrast_limits
+    from .geometry import crop as crop
+    from .geometry import crop_poses as crop_poses
     from .geometry import flip_z as flip_z
+    from .geometry import orthogonal_slices as orthogonal_slices
     from .geometry import project as project
     from .geometry import rescale as rescale
+    from .geometry import statistics as statistics
     from .geometry import triangulate as triangulate
     from .image import Image as Image
     from .image import ImageProtocol as ImageProtocol
@@ -64,6 +74,7 @@ else:
     _NAMES = {
         "conversion": ("convert",),
         "geometry": (
+            "ImageStatistics",
             "ModelComparison",
             "PoseComparison",
             "Projection",
@@ -71,11 +82,19 @@ else:
             "Triangulation",
             "apply_shifts",
             "backproject",
+            "bin_image",
+            "bin_poses",
+            "central_slice",
             "compare_poses",
             "compare_projection_models",
+            "contrast_limits",
+            "crop",
+            "crop_poses",
             "flip_z",
+            "orthogonal_slices",
             "project",
             "rescale",
+            "statistics",
             "triangulate",
         ),
         "image": (
@@ -115,6 +134,7 @@ __all__ = [
     "Experiment",
     "Image",
     "ImageProtocol",
+    "ImageStatistics",
     "LossReport",
     "Matches",
     "MicrographProtocol",
@@ -130,13 +150,20 @@ __all__ = [
     "Triangulation",
     "apply_shifts",
     "backproject",
+    "bin_image",
+    "bin_poses",
+    "central_slice",
     "compare_poses",
     "compare_projection_models",
     "concatenate",
+    "contrast_limits",
     "convert",
+    "crop",
+    "crop_poses",
     "flip_z",
     "identify",
     "match",
+    "orthogonal_slices",
     "project",
     "projection_model_to_projection_matrices",
     "read",
@@ -147,6 +174,7 @@ __all__ = [
     "rescale",
     "select",
     "split",
+    "statistics",
     "triangulate",
     "validate_image",
     "validate_micrograph",

@@ -9,6 +9,15 @@ if TYPE_CHECKING:
     from ._comparison import compare_projection_models as compare_projection_models
     from ._explanations import Explanation as Explanation
     from ._handedness import flip_z as flip_z
+    from ._images import ImageStatistics as ImageStatistics
+    from ._images import bin_image as bin_image
+    from ._images import bin_poses as bin_poses
+    from ._images import central_slice as central_slice
+    from ._images import contrast_limits as contrast_limits
+    from ._images import crop as crop
+    from ._images import crop_poses as crop_poses
+    from ._images import orthogonal_slices as orthogonal_slices
+    from ._images import statistics as statistics
     from ._model_comparison import ModelComparison as ModelComparison
     from ._pixels import apply_shifts as apply_shifts
     from ._pixels import rescale as rescale
@@ -23,6 +32,7 @@ else:
         __name__,
         {
             "Explanation": "_explanations",
+            "ImageStatistics": "_images",
             "ModelComparison": "_model_comparison",
             "PoseComparison": "_pose_comparison",
             "Projection": "_projection",
@@ -30,17 +40,26 @@ else:
             "Triangulation": "_triangulation",
             "apply_shifts": "_pixels",
             "backproject": "_backprojection",
+            "bin_image": "_images",
+            "bin_poses": "_images",
+            "central_slice": "_images",
             "compare_poses": "_pose_comparison",
             "compare_projection_models": "_comparison",
+            "contrast_limits": "_images",
+            "crop": "_images",
+            "crop_poses": "_images",
             "flip_z": "_handedness",
+            "orthogonal_slices": "_images",
             "project": "_projection",
             "rescale": "_pixels",
+            "statistics": "_images",
             "triangulate": "_triangulation",
         },
     )
 
 __all__ = [
     "Explanation",
+    "ImageStatistics",
     "ModelComparison",
     "PoseComparison",
     "Projection",
@@ -48,10 +67,18 @@ __all__ = [
     "Triangulation",
     "apply_shifts",
     "backproject",
+    "bin_image",
+    "bin_poses",
+    "central_slice",
     "compare_poses",
     "compare_projection_models",
+    "contrast_limits",
+    "crop",
+    "crop_poses",
     "flip_z",
+    "orthogonal_slices",
     "project",
     "rescale",
+    "statistics",
     "triangulate",
 ]

@@ -7,6 +7,9 @@ BUILT_IN = (
     "relion_tilt_series",
     "m_star",
     "mrc",
+    "tiff_image",
+    "em_image",
+    "spider_image",
     "cryosparc_cs",
     "cistem_star",
     "cistem_par",
@@ -35,6 +38,9 @@ BUILT_IN = (
     "eman2_tilts",
     "portal_alignment",
     "cets_alignment",
+    "eman2_hdf",
+    "hdf5_image",
+    "ome_zarr",
 )
 
 TYPE_CHECKING = False

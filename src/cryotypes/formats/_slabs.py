@@ -67,7 +67,8 @@ class Cast:
     def _convert(self, old: NDArray[Any]) -> NDArray[Any]:
         import numpy as np
 
-        if np.can_cast(old.dtype, self.target, "safe"):
+        wide = old.dtype.kind in "iu" and old.dtype.itemsize == 8  # numpy: safe as float64
+        if np.can_cast(old.dtype, self.target, "safe") and not (wide and self.target.kind == "f"):
             return old.astype(self.target, copy=False)
         if self.target.kind in "iu":
             rounded = np.rint(old) if old.dtype.kind == "f" else old

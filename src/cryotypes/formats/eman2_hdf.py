@@ -1,0 +1,402 @@
+"""EMAN2's HDF: every image is a group ``/MDF/images/<number>`` with a dataset ``image``.
+
+One group with three dimensions is a volume; groups with two are the images of a stack, or, in a
+file of one, an image. Facts are attributes of the group, ``EMAN.apix_x`` (Å) among them. Integers
+may stand for numbers from ``EMAN.stored_rendermin`` to ``EMAN.stored_rendermax``, in steps of
+2^``EMAN.stored_renderbits`` - 1; without bits, or with 0, they are meant literally.
+
+Source: EMAN2, libEM/io/hdfio2.cpp.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cryotypes.errors import GuessWarning, ReadError, WriteError
+from cryotypes.loss import LossReport
+from cryotypes.names import strip_path_and_suffix
+
+from ._files import refuse_overwrite, writing
+from ._format import Format, Head
+from ._hdf5 import (
+    HdfArray,
+    Part,
+    Scale,
+    check_stored,
+    h5py_for,
+    looks_like_hdf5,
+    opened,
+)
+from ._slabs import Cast, as_array, checked_shape, checked_spacing
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cryotypes.image import Image
+
+_IMAGES = "/MDF/images"
+# EMAN2 refuses numbers of eight bytes, and has no half precision
+_WRITTEN = ("float32", "int8", "uint8", "int16", "uint16", "int32", "uint32")
+_UNEQUAL = 1e-3  # relative difference of spacings that is worth a word
+
+
+def sniff(head: Head) -> bool:
+    """Tell EMAN2's files by the names of their groups, which stand near the beginning."""
+    data = head.data
+    named = b"MDF" in data and b"imageid_max" in data
+    return looks_like_hdf5(data) and (named or (b"MDF\0" in data and b"images\0" in data))
+
+
+def read(
+    path: Path,
+    *,
+    index: int | None = None,
+    pixel_spacing: float | None = None,
+    stack: bool | None = None,
+    experiment_id: str | None = None,
+) -> Image:
+    """Read a volume, an image or a stack; the data are read when they are asked for.
+
+    Parameters
+    ----------
+    path : path
+    index : int, optional
+        Number of the one image or volume to read. By default the only one, or all images.
+    pixel_spacing : float, optional
+        Å, instead of the file's.
+    stack : bool, optional
+        Whether the sections are separate images. By default those of a volume are not, several
+        images are. EMAN2 may keep a tilt series as one volume: ``stack=True``.
+    experiment_id : str, optional
+        By default the file's name without suffixes.
+
+    Returns
+    -------
+    Image
+        The data are a lazy array: float32 where integers stand for other numbers, else of the
+        dtype in the file. ``metadata`` holds the attributes of the first image.
+
+    Raises
+    ------
+    OSError
+        Python's own, if the file is missing or cannot be read.
+    ReadError
+        If it is damaged or not EMAN2's, if images differ in size, or if volumes are several.
+    MissingPackageError
+        If h5py is not installed.
+
+    Warns
+    -----
+    GuessWarning
+        If the pixel spacing is missing, 1 Å (what EMAN2 says if it does not know), or not the
+        same along the axes, and not given; or if numbers of images are left out.
+
+    Notes
+    -----
+    Signed integers are read as EMAN2 writes them, counted from -2^(bits - 1); EMAN2 own
+    reader takes them as counted from 0, and finds all values larger or smaller by a constant.
+    """
+    from cryotypes.image import Image
+
+    path = Path(path)
+    given = None if pixel_spacing is None else checked_spacing(pixel_spacing)
+    with opened(path) as file:
+        images = _images(file, path)
+        numbers = _numbers(images, index, path)
+        data = _lazy(images, numbers, path)
+        facts = _facts(images[str(numbers[0])])
+    if stack and data.ndim == 2:
+        data = HdfArray(path, data.parts, (1, *data.shape), data.dtype, stacked=True)
+    return Image(
+        data=data,
+        experiment_id=strip_path_and_suffix(path.name) if experiment_id is None else experiment_id,
+        pixel_spacing=_spacing(facts, data.ndim, path) if given is None else given,
+        source=path,
+        stack=data.stacked if stack is None else bool(stack),
+        metadata=facts,
+    )
+
+
+def _images(file: Any, path: Path) -> Any:
+    h5py = h5py_for("reading HDF5")
+    found = file.get(_IMAGES)
+    if not isinstance(found, h5py.Group):
+        raise ReadError(f"expected EMAN2's group {_IMAGES}, found none; format='hdf5'?", path)
+    return found
+
+
+def _numbers(images: Any, index: int | None, path: Path) -> list[int]:
+    """Return the numbers of the images to read, in order: as text, 10 comes before 2."""
+    numbers = sorted(int(name) for name in images if name.isascii() and name.isdigit())
+    if not numbers:
+        raise ReadError(f"expected images in {_IMAGES}, found none", path)
+    if index is not None:
+        if index not in numbers:
+            raise ReadError(f"no image {index}; there are {numbers[0]} to {numbers[-1]}", path)
+        return [index]
+    last = _number(images.attrs.get("imageid_max", numbers[-1]))
+    expected = max(int(last), numbers[-1]) + 1
+    if len(numbers) != expected:
+        warnings.warn(
+            f"{path}: there should be {expected} images, found {len(numbers)}; assumed that the "
+            "others are not wanted (index= reads a single one)",
+            GuessWarning,
+            stacklevel=3,
+        )
+    return numbers
+
+
+def _lazy(images: Any, numbers: list[int], path: Path) -> HdfArray:
+    import numpy as np
+
+    parts, dtypes, shape = [], set(), None
+    for number in numbers:
+        group = images[str(number)]
+        dataset = group.get("image")
+        found = _shape(dataset, f"{_IMAGES}/{number}/image", path)
+        if shape not in (None, found):
+            raise ReadError(f"expected images of shape {shape}, found {found} as {number}", path)
+        shape = found
+        check_stored(dataset, path)
+        part = Part(f"{_IMAGES}/{number}/image", _scale(group, dataset.dtype, path))
+        parts.append(part)
+        dtypes.add(np.dtype(np.float32) if part.scale else dataset.dtype.newbyteorder("="))
+    assert shape is not None
+    dtype = np.result_type(*dtypes)
+    if len(parts) == 1:
+        return HdfArray(path, parts, shape, dtype)
+    if len(shape) != 2:
+        raise ReadError(
+            f"expected one volume or a stack of images, found {len(parts)} volumes; "
+            "choose with index=",
+            path,
+        )
+    return HdfArray(path, parts, (len(parts), *shape), dtype, stacked=True)
+
+
+def _shape(dataset: Any, name: str, path: Path) -> tuple[int, ...]:
+    """Return the shape; a line, which EMAN2 stores with one dimension, is an image of one row."""
+    shape = getattr(dataset, "shape", None)
+    if shape is None:
+        raise ReadError(f"expected a dataset {name}, found none", path)
+    if len(shape) not in (1, 2, 3) or 0 in shape or dataset.dtype.kind not in "iufb":
+        raise ReadError(
+            f"{name}: expected an image or a volume, found {dataset.dtype}, shape {shape}", path
+        )
+    found = (1, *shape) if len(shape) == 1 else shape
+    return tuple(map(int, found))
+
+
+def _scale(group: Any, dtype: np.dtype[Any], path: Path) -> Scale | None:
+    """Tell what integers stand for, or None if for themselves."""
+    attributes = group.attrs
+    if _number(attributes.get("EMAN.is_complex", 0)):
+        raise ReadError(f"{group.name}: a Fourier transform, not an image", path)
+    bits = int(_number(attributes.get("EMAN.stored_renderbits", 0)))
+    if bits <= 0 or dtype.kind not in "iu":
+        return None
+    names = ("EMAN.stored_rendermin", "EMAN.stored_rendermax")
+    low, high = (_number(attributes.get(name, math.nan)) for name in names)
+    if bits > 16 or not (math.isfinite(low) and math.isfinite(high)):
+        raise ReadError(
+            f"{group.name}: expected 1 to 16 EMAN.stored_renderbits with {names[0]} and "
+            f"{names[1]}, found {bits}, {low:g}, {high:g}",
+            path,
+        )
+    steps = 2.0**bits - 1
+    return Scale((steps + 1) / 2 if dtype.kind == "i" else 0.0, steps, low, high)
+
+
+def _number(value: Any) -> float:
+    import numpy as np
+
+    return float(np.asarray(value).reshape(-1)[0])
+
+
+def _facts(group: Any) -> dict[str, Any]:
+    """Return EMAN2's attributes as plain values."""
+    facts = {}
+    for name in group.attrs:
+        try:
+            facts[str(name).removeprefix("EMAN.")] = _plain(group.attrs[name])
+        except TypeError:  # a type that numpy has not
+            continue
+    return facts
+
+
+def _plain(value: Any) -> Any:
+    import numpy as np
+
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    if not isinstance(value, (np.ndarray, np.generic)):
+        return value
+    if value.dtype == np.int8 and value.size == 1 and value.item() in (ord("T"), ord("F")):
+        return bool(value.item() == ord("T"))
+    if value.dtype == np.float32 and value.size == 1:
+        return float(str(np.float32(value.reshape(-1)[0])))  # 2.7, not 2.7000000477
+    plain = value.item() if value.size == 1 else value.tolist()
+    return plain.decode("utf-8", errors="replace") if isinstance(plain, bytes) else plain
+
+
+def _spacing(facts: dict[str, Any], ndim: int, path: Path) -> float:
+    """Return the spacing along x, 0 if unknown, with a word on what is doubtful."""
+    values = [facts.get(f"apix_{axis}") for axis in "xyz"[:ndim]]
+    known = [float(v) for v in values if isinstance(v, (int, float)) and 0 < v < math.inf]
+    doubt = ""
+    if not known or known[0] != values[0]:
+        doubt, known = "there is no EMAN.apix_x; assumed 0 (unknown)", [0.0]
+    elif max(abs(value - known[0]) for value in known) > _UNEQUAL * known[0]:
+        listing = ", ".join(f"{value:g}" for value in known)
+        doubt = f"the pixels are {listing} Å along x, y, z; assumed that of x"
+    elif known[0] == 1:
+        doubt = "the pixel spacing is 1 Å, EMAN2's word for unknown; assumed 1 Å"
+    if doubt:
+        warnings.warn(f"{path}: {doubt}, state it with pixel_spacing=", GuessWarning, stacklevel=3)
+    return known[0]
+
+
+def write(image: Any, path: Path, *, overwrite: bool = False) -> LossReport:
+    """Write an Image, uncompressed, a few sections at a time.
+
+    float32 and integers of up to four bytes are written as they are, bool as uint8, all else as
+    float32. A stack becomes one group an image.
+
+    Parameters
+    ----------
+    image : Image
+        Its data may be larger than memory.
+    path : path
+    overwrite : bool
+
+    Returns
+    -------
+    LossReport
+        ``lost["dtype"]`` if values change, ``lost["stack"]`` for a stack of one image.
+
+    Raises
+    ------
+    FileExistsError
+        If the file exists and ``overwrite`` is False.
+    WriteError
+        If the data are complex, or the shape is not that of an image, a volume or a stack.
+    MissingPackageError
+        If h5py is not installed.
+    """
+    path = Path(path)
+    h5py = h5py_for("writing EMAN2's HDF")
+    refuse_overwrite(path, overwrite)
+    data = as_array(image.data)
+    checked_shape(tuple(data.shape), bool(image.stack), path)
+    cast = Cast(data, _target(data.dtype, path), path)
+    spacing = _single(max(float(image.pixel_spacing), 0.0), path)
+    with writing(path, overwrite) as temporary, h5py.File(temporary, "w") as file:
+        images = file.create_group(_IMAGES)
+        images.attrs["imageid_max"] = _ints(data.shape[0] - 1 if image.stack else 0)
+        if image.stack:
+            _write_stack(images, cast, spacing)
+        else:
+            _write_one(images, cast, spacing)
+    return _report(image, cast, path)
+
+
+def _target(found: np.dtype[Any], path: Path) -> np.dtype[Any]:
+    import numpy as np
+
+    if found.kind not in "biuf":
+        raise WriteError(f"expected real numbers, found an array of {found}", path)
+    if found.name in _WRITTEN:
+        return found.newbyteorder("=")
+    return np.dtype(np.uint8 if found.kind == "b" else np.float32)
+
+
+def _single(spacing: float, path: Path) -> float:
+    import numpy as np
+
+    with np.errstate(over="ignore"):
+        single = float(np.float32(spacing))
+    if not math.isfinite(single) or (single == 0) != (spacing == 0):
+        raise WriteError(f"pixel spacing {spacing:g} does not fit single precision", path)
+    return single
+
+
+def _write_one(images: Any, cast: Cast, spacing: float) -> None:
+    shape = cast.data.shape
+    dataset = _group(images, 0, shape, spacing).create_dataset("image", shape, cast.target)
+    start = 0
+    for piece in cast.pieces():
+        dataset[start : start + len(piece)] = piece
+        start += len(piece)
+
+
+def _write_stack(images: Any, cast: Cast, spacing: float) -> None:
+    number = 0
+    for piece in cast.pieces():
+        for section in piece:
+            group = _group(images, number, section.shape, spacing)
+            group.create_dataset("image", data=section)
+            number += 1
+
+
+def _group(images: Any, number: int, shape: tuple[int, ...], spacing: float) -> Any:
+    import numpy as np
+
+    group = images.create_group(str(number))
+    nz, ny, nx = (1, *shape)[-3:]
+    for axis, size in zip("xyz", (nx, ny, nz), strict=True):
+        group.attrs[f"EMAN.n{axis}"] = _ints(size)
+        if spacing > 0:
+            group.attrs[f"EMAN.apix_{axis}"] = np.array([spacing], np.float32)
+    return group
+
+
+def _ints(value: int) -> Any:
+    """Give the one kind of integer that EMAN2 reads in attributes."""
+    import numpy as np
+
+    return np.array([value], np.int32)
+
+
+def _report(image: Any, cast: Cast, path: Path) -> LossReport:
+    report = LossReport(str(path), "eman2-hdf", kept=["data"])
+    if image.stack and cast.data.shape[0] == 1:
+        report.lost["stack"] = "one image is not known to be a stack; stack=True reads it as one"
+        report.converted["data"] = "a stack of one is read as an image (y, x)"
+    else:
+        report.kept.append("stack")
+    if image.pixel_spacing > 0:
+        report.kept.append("pixel_spacing")
+    else:
+        report.assumed["pixel_spacing"] = "unknown, left out; EMAN2 will take it for 1 Å"
+    named = strip_path_and_suffix(path.name)
+    if image.experiment_id == named:
+        report.kept.append("experiment_id")
+    elif image.experiment_id:
+        report.lost["experiment_id"] = f"the file's name says {named!r}"
+    else:
+        report.assumed["experiment_id"] = f"{named!r}, the file's name"
+    if cast.data.dtype.newbyteorder("=") != cast.target:
+        (report.lost if cast.changed else report.converted)["dtype"] = cast.summary
+    return report
+
+
+FORMAT = Format(
+    name="eman2-hdf",
+    title="EMAN2 HDF image",
+    kind="image",
+    suffixes=(".hdf",),
+    sniff=sniff,
+    read=read,
+    write=write,
+    keeps=frozenset({"data", "pixel_spacing", "stack"}),
+    tolerance={"pixel_spacing": 1e-6},
+    needs=("h5py",),
+    evidence=(
+        "source: EMAN2's libEM/io/hdfio2.cpp, layout, attributes and scaling; run: files made in "
+        "its form with h5py 3.16 as an independent writer and reader; EMAN2 itself was not run"
+    ),
+    url="https://github.com/cryoem/eman2/blob/master/libEM/io/hdfio2.cpp",
+)

@@ -1,0 +1,464 @@
+"""TIFF and BigTIFF files: micrographs, movies, volumes.
+
+The first row of a TIFF file is the top of the image, that of an MRC file its bottom: RELION, IMOD,
+Warp, MotionCor2, EMAN2 and SerialEM reverse the rows when they read or write TIFF (source of
+RELION 5 and Warp; run: IMOD 4.8.2, RELION 3.1.3). So does this module, that positions of particles
+mean the same in both; files born in ImageJ or napari may want ``flip_y=False``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from cryotypes.errors import FormatError, GuessWarning, MissingPackageError, ReadError, WriteError
+from cryotypes.loss import LossReport
+from cryotypes.names import strip_path_and_suffix
+
+from . import _tiff_tags as tiff_tags
+from ._files import writing
+from ._format import Format, Head, compression_of
+from ._slabs import Cast, as_array, checked_shape, checked_spacing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
+    from numpy.typing import DTypeLike, NDArray
+
+    from cryotypes.image import Image
+
+_WRITTEN = (
+    *("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"),
+    *("float16", "float32", "float64", "complex64", "complex128"),
+)
+_CLASSIC = 2**32 - 2**25  # bytes; more than that needs BigTIFF
+_TAGS = ("XResolution", "YResolution", "ResolutionUnit", "Software", "DateTime")
+_DENSEST = 1 << 17  # pixels a stored byte may stand for; a damaged size asks for more
+
+
+def sniff(head: Head) -> bool:
+    """Tell a TIFF file by its magic number and a first page behind it."""
+    return compression_of(head.path) == "" and tiff_tags.layout(head.data) is not None
+
+
+def read(
+    path: Path,
+    *,
+    pixel_spacing: float | None = None,
+    stack: bool | None = None,
+    experiment_id: str | None = None,
+    flip_y: bool = True,
+) -> Image:
+    """Read a TIFF file: memory-mapped if it is uncompressed and contiguous, else page by page.
+
+    Parameters
+    ----------
+    path : path
+    pixel_spacing : float, optional
+        Å, instead of the file's.
+    stack : bool, optional
+        Whether the pages are separate images; by default they are, unless the file (ImageJ, OME,
+        or this package) says that they are slices of a volume.
+    experiment_id : str, optional
+        By default the file's name without suffixes.
+    flip_y : bool
+        Reverse the rows, as RELION, IMOD and Warp do. False for files of ImageJ or napari, if
+        positions count from the top there.
+
+    Returns
+    -------
+    Image
+        The data are zyx, or yx if there is one page (unless ``stack=True``); of the file's dtype.
+        Compressed pages are decoded when they are asked for. ``metadata`` holds the tags.
+
+    Raises
+    ------
+    OSError
+        Python's own, if the file is missing or cannot be read.
+    ReadError
+        If it is cut, damaged or no TIFF file; if pages differ in size, or are in colour; if it is
+        an EER movie. Also later, if a compressed page turns out to be damaged.
+    MissingPackageError
+        Without tifffile; or imagecodecs, if pages are compressed.
+
+    Warns
+    -----
+    GuessWarning
+        If the file does not tell the pixel spacing.
+
+    Notes
+    -----
+    Resolutions of printers (72, 96, 300 dpi; more than 1 µm a pixel) and 1/1 mean "unset".
+    """
+    from cryotypes.image import Image
+
+    path = Path(path)
+    given = None if pixel_spacing is None else checked_spacing(pixel_spacing)
+    with path.open("rb") as file:
+        if tiff_tags.layout(file.read(16)) is None:
+            raise ReadError("expected a TIFF file, found other (or compressed) bytes", path)
+        file.seek(0)
+        with _damage(path):
+            pages = tiff_tags.count_pages(file)
+    with _opened(path) as tif:
+        axes, data = _data(tif, pages, path, stack)
+        metadata, doubt, spacing = _facts(tif, pages, flip_y)
+    if given is None and doubt:
+        warnings.warn(f"{path}: {doubt}", GuessWarning, stacklevel=3)
+    is_stack = (len(axes) == 3 and axes[0] != "Z") if stack is None else bool(stack)
+    if data.ndim == 2 and is_stack:
+        data = data[None]
+    return Image(
+        data=_flipped(data) if flip_y else data,
+        experiment_id=strip_path_and_suffix(path.name) if experiment_id is None else experiment_id,
+        pixel_spacing=spacing if given is None else given,
+        source=path,
+        stack=is_stack,
+        metadata=metadata,
+    )
+
+
+def _flipped(data: Any) -> Any:
+    return data.flipped() if isinstance(data, _Pages) else data[..., ::-1, :]
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Say ReadError for what a parser of damaged bytes may raise."""
+    try:
+        yield
+    except (OSError, FormatError, ImportError):
+        raise
+    except Exception as error:
+        raise ReadError(f"damaged TIFF file ({type(error).__name__}: {error})", path) from error
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    try:
+        import tifffile
+    except ImportError as error:
+        raise MissingPackageError("tifffile", "tiff", f"reading {path}") from error
+    with _damage(path), tifffile.TiffFile(path) as tif:
+        yield tif
+
+
+def _data(tif: Any, pages: int, path: Path, stack: bool | None) -> tuple[str, Any]:
+    """Return axes and data as stored."""
+    page = tif.pages.first
+    if int(page.compression) in tiff_tags.EER:
+        raise ReadError(
+            "an EER movie: its electron events must be rendered to frames first (e.g. "
+            "relion_convert_to_tiff, or motion correction that takes EER)",
+            path,
+        )
+    axes, shape = _axes(tif, path, stack)
+    size = path.stat().st_size
+    offset, dtype = tif.series[0].dataoffset, page.dtype
+    if dtype is None or dtype.kind not in "biufc":
+        raise ReadError(f"expected numbers, found {page.bitspersample} bits per pixel", path)
+    if len(tif.pages) != pages or (offset is None and math.prod(shape[:-2]) != pages):
+        raise ReadError(f"expected {pages} pages, found {len(tif.pages)} of shape {shape}", path)
+    if offset is not None:
+        return axes, _mapped(path, offset, dtype.newbyteorder(tif.byteorder), shape, size)
+    for other in tif.pages:
+        _check_page(other, size, path)
+    if page.compression != 1 and importlib.util.find_spec("imagecodecs") is None:
+        raise MissingPackageError(
+            "imagecodecs", "tiff", f"reading {path} ({page.compression.name})"
+        )
+    lazy = _Pages(path, (pages, shape[-2], shape[-1]), dtype)
+    return axes, lazy[0] if len(shape) == 2 else lazy
+
+
+def _axes(tif: Any, path: Path, stack: bool | None) -> tuple[str, tuple[int, ...]]:
+    """Refuse what is not one image, volume or stack in grey."""
+    if len(tif.series) != 1:
+        found = ", ".join(str(series.shape) for series in tif.series)
+        raise ReadError(f"expected pages of one size and type, found {found}", path)
+    series, page = tif.series[0], tif.pages.first
+    axes, shape = str(series.axes), tuple(int(n) for n in series.shape)
+    if series.is_multifile:
+        raise ReadError("the images of this OME-TIFF are in several files", path)
+    if axes == "SYX" and len(tif.pages) == 1:
+        if not stack:
+            raise ReadError(
+                f"expected grey, found {shape[0]} colours, each an image of its own; if they are "
+                "the frames of a stack (some writers make three frames a colour image), stack=True "
+                "reads them",
+                path,
+            )
+    elif "S" in axes or page.photometric.name in ("RGB", "PALETTE", "CMYK", "YCBCR"):
+        raise ReadError(
+            f"expected grey, found {page.photometric.name} of {page.samplesperpixel} samples per "
+            "pixel; convert it to grey first",
+            path,
+        )
+    if axes[-2:] != "YX" or len(axes) not in (2, 3) or 0 in shape:
+        raise ReadError(f"expected an image, a volume or a stack, found axes {axes}, {shape}", path)
+    return axes, shape
+
+
+def _mapped(
+    path: Path, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...], size: int
+) -> NDArray[Any]:
+    import numpy as np
+
+    end = offset + math.prod(shape) * dtype.itemsize
+    if end > size:
+        raise ReadError(f"cut: expected {end} bytes at least, found {size}", path)
+    return np.memmap(path, dtype, "r", offset, shape)
+
+
+def _check_page(page: Any, size: int, path: Path) -> None:
+    """See that a page's bytes are in the file, and that they are enough."""
+    where = f"page {page.index + 1}"
+    ends = [o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=True)]
+    if max(ends, default=0) > size:
+        raise ReadError(f"{where}: cut, expected {max(ends)} bytes at least, found {size}", path)
+    keyframe = page.keyframe
+    bits = keyframe.imagewidth * keyframe.imagelength * keyframe.bitspersample
+    stored = sum(page.databytecounts)
+    if bits > 8 * stored * (1 if keyframe.compression == 1 else _DENSEST):
+        raise ReadError(f"{where}: expected {bits // 8} bytes of pixels, found {stored}", path)
+
+
+@dataclass(frozen=True)
+class _Pages:
+    """The pages of a file as an array; they are decoded when they are asked for."""
+
+    path: Path
+    shape: tuple[int, int, int]
+    dtype: np.dtype[Any]
+    flip: bool = False
+    ndim: int = 3
+
+    def flipped(self) -> _Pages:
+        """Return the same with reversed rows."""
+        return _Pages(self.path, self.shape, self.dtype, not self.flip)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> Any:
+        import numpy as np
+
+        first, *rest = key if isinstance(key, tuple) and key else (key,)
+        if isinstance(first, bool) or not isinstance(first, (int, slice, np.integer)):
+            return np.asarray(self)[key]
+        chosen = np.arange(self.shape[0])[first]
+        data = self._load(np.atleast_1d(chosen))
+        return data[(slice(None) if chosen.ndim else 0, *rest)]
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        import numpy as np
+
+        if copy is False:
+            raise ValueError("the pages of a file cannot be an array without a copy")
+        data = self._load(np.arange(self.shape[0]))
+        return data if dtype is None else data.astype(dtype)
+
+    def _load(self, numbers: NDArray[Any]) -> NDArray[Any]:
+        import numpy as np
+
+        data = np.empty((len(numbers), *self.shape[1:]), self.dtype)
+        with _opened(self.path) as tif:
+            for row, number in zip(data, numbers.tolist(), strict=True):
+                page = tif.pages[number].asarray()
+                if page.shape != row.shape:
+                    raise ReadError(
+                        f"page {number + 1}: expected shape {row.shape}, found {page.shape}",
+                        self.path,
+                    )
+                row[...] = page[::-1] if self.flip else page
+        return data
+
+
+def _facts(tif: Any, pages: int, flip_y: bool) -> tuple[dict[str, Any], str, float]:
+    """Return the metadata, what is doubtful about the pixel spacing, and the spacing."""
+    page = tif.pages.first
+    tags = {name: page.tags[name].value for name in _TAGS if name in page.tags}
+    spacing, doubt = tiff_tags.pixel_spacing(tags, tif.imagej_metadata, tif.ome_metadata)
+    metadata = {
+        "format": "tiff",
+        "pages": pages,
+        "compression": page.compression.name.lower(),
+        "photometric": page.photometric.name.lower(),
+        "description": page.description,
+        "flip_y": flip_y,
+        **{name: int(v) if name == "ResolutionUnit" else v for name, v in tags.items()},
+    }
+    return metadata, doubt, spacing
+
+
+def write(
+    image: Any,
+    path: Path,
+    *,
+    overwrite: bool = False,
+    dtype: DTypeLike | None = None,
+    compression: Literal["none", "lzw", "deflate"] = "none",
+    flip_y: bool = True,
+) -> LossReport:
+    """Write an Image, one page for each section, a few at a time; BigTIFF from 4 GB on.
+
+    Integers and floats are written as they are, bool as uint8. RELION reads int8, uint8, int16,
+    uint16 and float32.
+
+    Parameters
+    ----------
+    image : Image
+        Its data may be larger than memory.
+    path : path
+    overwrite : bool
+    dtype : dtype, optional
+        Write as this one; numbers are rounded, and must be in its range.
+    compression : {"none", "lzw", "deflate"}
+        Compressed pages are smaller, but cannot be memory-mapped.
+    flip_y : bool
+        Reverse the rows, as RELION, IMOD and Warp expect; False for ImageJ and napari, if
+        positions are to count from the top there.
+
+    Returns
+    -------
+    LossReport
+        ``lost["dtype"]`` if values change that nobody asked to change, ``lost["stack"]`` if the
+        file will be read as something else.
+
+    Raises
+    ------
+    FileExistsError
+        If the file exists and ``overwrite`` is False.
+    MissingPackageError
+        Without tifffile; or imagecodecs, if ``compression`` is asked for.
+    WriteError
+        If values do not fit the dtype, or the shape is not that of an image, a volume or a stack.
+    """
+    path = Path(path)
+    if compression not in ("none", "lzw", "deflate"):
+        raise ValueError(f"compression: expected none, lzw or deflate, found {compression!r}")
+    if compression_of(path):
+        raise WriteError("a TIFF file is compressed by compression=, not by a suffix", path)
+    data = as_array(image.data)
+    shape = checked_shape(tuple(data.shape), bool(image.stack), path)
+    cast = Cast(data, _target(data.dtype, dtype, path), path)
+    report = _report(image, shape[0], data.ndim == 3, path, flip_y)
+    with writing(path, overwrite) as temporary:
+        _write_pages(temporary, cast, shape, image, compression, flip_y)
+    if data.dtype.newbyteorder("=") != cast.target:
+        lost = cast.changed and dtype is None
+        (report.lost if lost else report.converted)["dtype"] = cast.summary
+    return report
+
+
+def _write_pages(
+    path: Path,
+    cast: Cast,
+    shape: tuple[int, int, int],
+    image: Any,
+    compression: str,
+    flip_y: bool,
+) -> None:
+    try:
+        import tifffile
+
+        if compression != "none":
+            import imagecodecs  # noqa: F401
+    except ImportError as error:
+        raise MissingPackageError(error.name or "tifffile", "tiff", "writing TIFF") from error
+    resolution = tiff_tags.resolution(float(image.pixel_spacing))
+    size = math.prod(shape) * cast.target.itemsize + 1024 * shape[0]
+    axes = None if image.stack or shape[0] == 1 else {"axes": "ZYX"}
+    with tifffile.TiffWriter(path, bigtiff=size > _CLASSIC, ome=False, imagej=False) as tif:
+        tif.write(
+            _pages(cast, flip_y),
+            shape=shape,
+            dtype=cast.target,
+            photometric="minisblack",  # else three or four frames become one page in colour
+            compression=None if compression == "none" else compression,
+            resolution=None if resolution is None else (resolution, resolution),
+            resolutionunit=None if resolution is None else "CENTIMETER",
+            software="cryotypes",
+            metadata=axes,
+        )
+
+
+def _pages(cast: Cast, flip_y: bool) -> Iterator[NDArray[Any]]:
+    import numpy as np
+
+    pieces = cast.pieces()
+    slabs = pieces if cast.data.ndim == 3 else iter([np.concatenate(list(pieces))[None]])
+    for slab in slabs:
+        for page in slab:
+            yield np.ascontiguousarray(page[::-1] if flip_y else page)
+
+
+def _target(found: np.dtype[Any], asked: DTypeLike | None, path: Path) -> np.dtype[Any]:
+    """Choose the dtype to write: that asked for, the same, or one that holds the values."""
+    import numpy as np
+
+    if found.kind not in "biufc":
+        raise WriteError(f"expected numbers, found an array of {found}", path)
+    if asked is not None:
+        target = np.dtype(asked).newbyteorder("=")
+        if target.name not in _WRITTEN or (found.kind == "c" and target.kind != "c"):
+            known = [name for name in _WRITTEN if found.kind != "c" or name.startswith("complex")]
+            raise WriteError(f"{found} can be written as {', '.join(known)}, not {target}", path)
+        return target
+    if found.name in _WRITTEN:
+        return found.newbyteorder("=")
+    return np.dtype({"b": np.uint8, "c": np.complex128}.get(found.kind, np.float64))
+
+
+def _report(image: Any, pages: int, volume: bool, path: Path, flip_y: bool) -> LossReport:
+    """Say what reading the file will give back, but for the dtype."""
+    report = LossReport(str(path), "tiff", kept=["data"])
+    if pages == 1 and image.stack:
+        report.lost["stack"] = "one page is read as an image (y, x)"
+    else:
+        report.kept.append("stack")
+    if not flip_y:
+        report.converted["data"] = "rows are from the top; read with flip_y=False"
+    elif pages == 1 and volume:
+        report.converted["data"] = "one page is read as an image (y, x)"
+    if not image.pixel_spacing > 0:
+        report.assumed["pixel_spacing"] = "unknown, is written as no resolution"
+    elif tiff_tags.resolution(float(image.pixel_spacing)) is None:
+        report.lost["pixel_spacing"] = (
+            f"{image.pixel_spacing:g} Å is no resolution that can be told from a printer's"
+        )
+    else:
+        report.kept.append("pixel_spacing")
+    named = strip_path_and_suffix(path.name)
+    if image.experiment_id == named:
+        report.kept.append("experiment_id")
+    elif image.experiment_id:
+        report.lost["experiment_id"] = f"the file's name says {named!r}"
+    else:
+        report.assumed["experiment_id"] = f"{named!r}, the file's name"
+    return report
+
+
+FORMAT = Format(
+    name="tiff",
+    title="TIFF image",
+    kind="image",
+    suffixes=(".tif", ".tiff"),
+    sniff=sniff,
+    read=read,
+    write=write,
+    keeps=frozenset({"data", "pixel_spacing", "stack"}),
+    tolerance={"pixel_spacing": 1e-6},
+    needs=("tifffile", "imagecodecs"),
+    evidence=(
+        "run: RELION 3.1.3 and IMOD 4.8.2 reverse the rows, and write the resolution in "
+        "centimetres; source: RELION 5's and Warp's; documentation: TIFF 6.0"
+    ),
+    url="https://www.itu.int/itudoc/itu-t/com16/tiff-fx/docs/tiff6.pdf",
+)

@@ -301,3 +301,29 @@ def test_info_shows_what_can_be_read_where_something_else_cannot(project):
     result = run("info", path, code=1)
     assert "rlnTomoParticlesFile is 'gone.star', which does not exist" in result.stderr
     assert "2 tilt series, 6 tilt images" in result.stdout
+
+
+def image_formats():
+    from cryotypes.registry import formats
+
+    return [f for f in formats().values() if f.kind == "image" and f.write is not None]
+
+
+@pytest.mark.parametrize("format", image_formats(), ids=lambda f: f.name)
+def test_images_of_every_format_are_converted_and_described(format, tmp_path):
+    for package in format.needs:
+        pytest.importorskip(package)
+    volume = np.arange(4 * 6 * 8, dtype=np.float32).reshape(4, 6, 8)
+    ct.write(ct.Image(volume, "TS_01", 2.5), tmp_path / "TS_01.mrc")
+    target = tmp_path / f"copy/TS_01{format.suffixes[0]}"
+    target.parent.mkdir()
+    run("convert", tmp_path / "TS_01.mrc", target, "--to", format.name)
+    arguments = ["info", "--json", target]
+    facts = json.loads(run(*arguments).stdout)[0]
+    assert facts["format"] == format.name
+    assert facts["dimensions"] == [8, 6, 4]
+    run("convert", target, tmp_path / "back/TS_01.mrc", code=1)  # no such directory
+    (tmp_path / "back").mkdir()
+    run("convert", target, tmp_path / "back/TS_01.mrc")
+    back = ct.read_image(tmp_path / "back/TS_01.mrc", pixel_spacing=2.5)
+    np.testing.assert_array_equal(back.data, volume)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -172,7 +173,7 @@ def _tilt_series(model: Any) -> dict[str, Any]:
 
 
 def _image(image: Any) -> dict[str, Any]:
-    size = image.data.nbytes
+    size = math.prod(image.data.shape) * image.data.dtype.itemsize  # a lazy array has no nbytes
     return {
         "kind": "image",
         "format": None,

@@ -52,8 +52,11 @@ class Cast:
 
         self.changed, self.largest = 0, 0.0
         step = max(1, PIECE // (math.prod(self.data.shape[1:]) * self.data.dtype.itemsize))
+        chunk = getattr(self.data, "chunks", None)  # of a Zarr or HDF5 array: read each once
+        if chunk and isinstance(chunk[0], int):
+            step = -(-step // chunk[0]) * chunk[0]
         for start in range(0, self.data.shape[0], step):
-            yield self._convert(np.asarray(self.data[start : start + step]))
+            yield self.convert(np.asarray(self.data[start : start + step]))
 
     @property
     def summary(self) -> str:
@@ -64,7 +67,8 @@ class Cast:
         total = math.prod(self.data.shape)
         return f"{what}, {self.changed} of {total} values change, by up to {self.largest:.3g}"
 
-    def _convert(self, old: NDArray[Any]) -> NDArray[Any]:
+    def convert(self, old: NDArray[Any]) -> NDArray[Any]:
+        """Convert one piece, and count what changes."""
         import numpy as np
 
         wide = old.dtype.kind in "iu" and old.dtype.itemsize == 8  # numpy: safe as float64

@@ -333,7 +333,7 @@ def _write_levels(group: Any, cast: Cast, stack: bool, levels: int) -> list[tupl
     shape = tuple(int(n) for n in cast.data.shape)
     array = _create(group, "0", shape, cast.target, stack)
     for block in blocks(shape, array.chunks, cast.target.itemsize):
-        array[block] = cast._convert(np.asarray(cast.data[block]))
+        array[block] = cast.convert(np.asarray(cast.data[block]))
     factors = [(1,) * len(shape)]
     for level in range(1, levels):
         step = tuple(1 if n == 1 or (stack and i == 0) else 2 for i, n in enumerate(shape))

@@ -4,7 +4,8 @@ Types: `PoseSet`, `Image`, `ProjectionModel`. Files: `read`, `read_poses`, `read
 `read_projection_model`, `write`. Operations: `match`, `project`, `backproject`,
 `triangulate`, `rescale`, `apply_shifts`, `flip_z`, `select`, `split`, `concatenate`. Comparisons:
 `compare_poses`, `compare_projection_models`. Images: `statistics`, `central_slice`,
-`orthogonal_slices`, `contrast_limits`, `bin_image` with `bin_poses`, `crop` with `crop_poses`.
+`orthogonal_slices`, `contrast_limits`, `bin_image` with `bin_poses`, `crop` with `crop_poses`,
+`to_dask`.
 
 >>> import cryotypes as ct
 >>> ct.PoseSet([[10, 20, 30]], experiment_id="TS_01", pixel_spacing=10)
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from .image import ImageProtocol as ImageProtocol
     from .image import MicrographProtocol as MicrographProtocol
     from .image import TomogramProtocol as TomogramProtocol
+    from .image import to_dask as to_dask
     from .image import validate_image as validate_image
     from .image import validate_micrograph as validate_micrograph
     from .image import validate_tomogram as validate_tomogram
@@ -102,6 +104,7 @@ else:
             "ImageProtocol",
             "MicrographProtocol",
             "TomogramProtocol",
+            "to_dask",
             "validate_image",
             "validate_micrograph",
             "validate_tomogram",
@@ -175,6 +178,7 @@ __all__ = [
     "select",
     "split",
     "statistics",
+    "to_dask",
     "triangulate",
     "validate_image",
     "validate_micrograph",

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ._progress import listening, part
 from .errors import UnknownFormatError, WriteError
 from .io import _candidates, _writable, identify, options_of, write
 from .names import strip_path_and_suffix
 from .registry import get_format
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
     from os import PathLike
 
     from .formats._format import Format, Kind
@@ -29,7 +30,7 @@ def convert(
     overwrite: bool = False,
     strict: bool = False,
     experiments: Sequence[str] | None = None,
-    progress: Callable[[Sequence[Any]], Iterable[Any]] | None = None,
+    progress: Callable[[float], None] | None = None,
     **options: Any,
 ) -> list[LossReport]:
     """Convert one or many files.
@@ -48,7 +49,7 @@ def convert(
     experiments : list of str, optional
         Only these.
     progress : callable, optional
-        Wraps the list of files to be written, e.g. in a progress bar.
+        Called with the fraction done, 0 to 1, with every file and within large images.
     **options
         For reading or writing, whichever knows them, e.g. ``pixel_spacing=``, ``dialect=``.
 
@@ -76,10 +77,11 @@ def convert(
         data = _read(group, kind, from_format, reading)
         work += _targets(data, kind, str(target), group[0], experiments)
     reports = []
-    for path, data in progress(work) if progress is not None else work:
-        reports.append(
-            write(data, path, format=writer.name, overwrite=overwrite, strict=strict, **writing)
-        )
+    choices: dict[str, Any] = {"format": writer.name, "overwrite": overwrite, "strict": strict}
+    with listening(progress):
+        for number, (path, data) in enumerate(work):
+            with part(number, len(work)):
+                reports.append(write(data, path, **choices, **writing))
     return reports
 
 

@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ._progress import listener, listening, part
 from .errors import (
     AmbiguousFormatError,
     LossWarning,
@@ -190,6 +191,7 @@ def write(
     format: str | None = None,
     overwrite: bool = False,
     strict: bool = False,
+    progress: Callable[[float], None] | None = None,
     **options: Any,
 ) -> LossReport:
     """Write PoseSets, an Image, or a ProjectionModel.
@@ -204,7 +206,10 @@ def write(
     overwrite : bool
         Replace an existing file; otherwise FileExistsError.
     strict : bool
-        Raise a WriteError, and leave no file, if something would be lost.
+        Raise a WriteError, and leave no file, if something would be lost. To know that, all is
+        written twice, first into a temporary directory.
+    progress : callable, optional
+        Called with the fraction done, 0 to 1, now and then while a large image is written.
     **options
         The format's own, e.g. ``dialect=``; others are refused.
 
@@ -223,11 +228,14 @@ def write(
     target = _writable(path, kind, format)
     assert target.write is not None
     check_options(target.write, options, f"writing {target.name}")
-    if strict:
-        rehearsal = _rehearse(target, checked, path, options)
-        if rehearsal.lost:
-            raise WriteError(f"strict: {_losses(rehearsal)}", path)
-    report: LossReport = target.write(checked, path, overwrite=overwrite, **options)
+    with listening(progress or listener()):
+        if strict:
+            with part(0, 2):
+                rehearsal = _rehearse(target, checked, path, options)
+            if rehearsal.lost:
+                raise WriteError(f"strict: {_losses(rehearsal)}", path)
+        with part(1, 2) if strict else part(0, 1):
+            report: LossReport = target.write(checked, path, overwrite=overwrite, **options)
     report.path, report.format = str(path), target.name
     if report.lost:
         warnings.warn(_losses(report), LossWarning, stacklevel=2)
@@ -244,7 +252,10 @@ def _rehearse(target: Format, data: Any, path: Path, options: dict[str, Any]) ->
     import tempfile
 
     assert target.write is not None
-    with tempfile.TemporaryDirectory() as directory:
+    beside = (
+        path.parent if target.kind == "image" and path.parent.is_dir() else None
+    )  # there is room
+    with tempfile.TemporaryDirectory(dir=beside, prefix=".") as directory:
         report: LossReport = target.write(
             data, Path(directory) / path.name, overwrite=False, **options
         )

@@ -15,9 +15,9 @@ import pytest
 
 import cryotypes as ct
 from cryotypes.errors import GuessWarning, ReadError, UnknownFormatError, WriteError
-from cryotypes.formats import _raw_image, _slabs, em_image, motl_em
+from cryotypes.formats import _raw_image, em_image, motl_em
 from cryotypes.formats._format import Head
-from cryotypes.image import Image
+from cryotypes.image import Image, _pieces
 from cryotypes.testing import check_format
 
 TYPES = {"int8": 1, "int16": 2, "int32": 4, "float32": 5, "float64": 9}
@@ -168,7 +168,7 @@ def test_changed_values(tmp_path):
 
 
 def test_slab_by_slab(tmp_path, monkeypatch):
-    monkeypatch.setattr(_slabs, "PIECE", 4 * 20 * 2)
+    monkeypatch.setattr(_pieces, "PIECE", 4 * 20 * 2)
     monkeypatch.setattr(_raw_image, "PIECE", 7)
 
     class Lazy:

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 from cryotypes.errors import GuessWarning, MissingPackageError, ReadError, WriteError
-from cryotypes.formats import _slabs, eman2_hdf, hdf5_image
+from cryotypes.formats import eman2_hdf, hdf5_image
 from cryotypes.formats._format import Head
-from cryotypes.formats._hdf5 import HdfArray
-from cryotypes.image import Image
+from cryotypes.formats._hdf5_array import HdfArray
+from cryotypes.image import Image, _pieces
 from cryotypes.testing import check_format
 
 h5py = pytest.importorskip("h5py")
@@ -400,11 +400,11 @@ class Lazy:
         self.fail_at, self.asked = fail_at, []
 
     def __getitem__(self, key):
-        count = len(range(*key.indices(self.shape[0])))
-        self.asked.append(count)
+        lengths = [len(range(*k.indices(n))) for k, n in zip(key, self.shape, strict=True)]
+        self.asked.append(lengths[0])
         if self.fail_at is not None and sum(self.asked) > self.fail_at:
             raise RuntimeError("the disk is gone")
-        return np.full((count, *self.shape[1:]), sum(self.asked), self.dtype)
+        return np.full(lengths, key[0].stop, self.dtype)
 
     def __array__(self, dtype=None, copy=None):
         raise AssertionError("all of it was asked for")
@@ -412,7 +412,7 @@ class Lazy:
 
 @pytest.mark.parametrize("stack", [False, True])
 def test_slab_by_slab(tmp_path, monkeypatch, stack):
-    monkeypatch.setattr(_slabs, "PIECE", 4 * 30 * 2)
+    monkeypatch.setattr(_pieces, "PIECE", 4 * 30 * 2)
     data = Lazy((7, 5, 6))
     write(image(data, stack=stack), tmp_path / "a.hdf")
     assert max(data.asked) == 2
@@ -421,7 +421,7 @@ def test_slab_by_slab(tmp_path, monkeypatch, stack):
 
 @pytest.mark.parametrize("stack", [False, True])
 def test_interrupted(tmp_path, monkeypatch, stack):
-    monkeypatch.setattr(_slabs, "PIECE", 4 * 30 * 2)
+    monkeypatch.setattr(_pieces, "PIECE", 4 * 30 * 2)
     path = tmp_path / "a.hdf"
     path.write_bytes(b"old")
     with pytest.raises(FileExistsError):

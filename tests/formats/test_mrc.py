@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from cryotypes.errors import GuessWarning, ReadError, WriteError
-from cryotypes.formats import _mrc_header, _slabs, mrc
+from cryotypes.formats import _mrc_header, mrc
 from cryotypes.formats._format import Head
-from cryotypes.image import Image
+from cryotypes.image import Image, _pieces
 
 DTYPES = ("int8", "int16", "uint16", "float16", "float32", "complex64")
 STORED = {"i1": 0, "i2": 1, "f4": 2, "c8": 4, "u2": 6, "f2": 12}
@@ -735,7 +735,7 @@ def test_statistics_that_are_not_determined(tmp_path, value):
 
 
 def test_statistics_of_pieces(tmp_path, monkeypatch):
-    monkeypatch.setattr(_slabs, "PIECE", 1000)
+    monkeypatch.setattr(_pieces, "PIECE", 1000)
     data = numbers((50, 11, 7)) * 3 + 1000
     path = tmp_path / "a.mrc"
     write(image(data), path)
@@ -759,12 +759,11 @@ class Lazy:
         self.asked = []
 
     def __getitem__(self, key):
-        assert isinstance(key, slice)
-        count = len(range(*key.indices(self.shape[0])))
-        self.asked.append(count)
+        lengths = [len(range(*k.indices(n))) for k, n in zip(key, self.shape, strict=True)]
+        self.asked.append(lengths[0])
         if self.fail_at is not None and sum(self.asked) > self.fail_at:
             raise RuntimeError("the disk is gone")
-        return np.ones((count, *self.shape[1:]), self.dtype)
+        return np.ones(lengths, self.dtype)
 
     def __array__(self, dtype=None, copy=None):
         raise AssertionError("all of it was asked for")
@@ -772,7 +771,7 @@ class Lazy:
 
 @pytest.mark.parametrize("compression", COMPRESSION)
 def test_lazy_data(tmp_path, monkeypatch, compression):
-    monkeypatch.setattr(_slabs, "PIECE", 4 * 30 * 2)
+    monkeypatch.setattr(_pieces, "PIECE", 4 * 30 * 2)
     data = Lazy((7, 5, 6))
     path = tmp_path / f"TS_01.mrc{compression}"
     write(image(data), path)
@@ -825,7 +824,7 @@ def test_overwriting_is_refused(tmp_path, compression):
 @pytest.mark.parametrize("compression", COMPRESSION)
 @pytest.mark.parametrize("fail_at", [0, 3, 9])
 def test_interrupted(tmp_path, monkeypatch, compression, fail_at):
-    monkeypatch.setattr(_slabs, "PIECE", 4 * 30 * 2)
+    monkeypatch.setattr(_pieces, "PIECE", 4 * 30 * 2)
     path = tmp_path / f"TS_01.mrc{compression}"
     path.write_bytes(b"old")
     with pytest.raises(RuntimeError, match="disk"):
@@ -907,3 +906,108 @@ def test_real_files(real, mrcfile, name, shape, spacing):
     with mrcfile.open(real / name) as file:
         np.testing.assert_array_equal(found.data, file.data)
     assert found.metadata["dmax"] == pytest.approx(found.data.max(), rel=1e-5)
+
+
+# --- reconstructions that IMOD left as they were made ---
+
+
+def unrotated(path, specimen, angle=90.0, **fields):
+    """Write a volume as IMOD's tilt does: x, thickness against z, y."""
+    z, y, x = specimen.shape
+    as_stored = np.empty((y, z, x), specimen.dtype)
+    for row in range(z):  # row 0 is the top of the specimen
+        as_stored[:, row] = specimen[z - 1 - row]
+    by_hand(path, as_stored, imod=(1146047817, 0), ispg=0, **fields)
+    raw = bytearray(path.read_bytes())
+    struct.pack_into("<6f", raw, 172, 90, 0, 0, angle, 0, 0)
+    path.write_bytes(raw)
+    return as_stored
+
+
+def test_unrotated_reconstructions_are_offered(tmp_path):
+    specimen = numbers((5, 12, 9))
+    path = tmp_path / "TS_01_full.rec"
+    as_stored = unrotated(path, specimen)
+    with pytest.warns(GuessWarning, match=r"9 × 5 × 12.*thickness.*reorient='rx'"):
+        found = read(path)
+    np.testing.assert_array_equal(found.data, as_stored)
+    np.testing.assert_array_equal(read(path, reorient="no").data, as_stored)
+    turned = read(path, reorient="rx")
+    np.testing.assert_array_equal(turned.data, specimen)
+    assert isinstance(turned.data, np.memmap)
+    assert found.metadata["imod_angles"] == (90, 0, 0, 90, 0, 0)
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_turning_is_lazy_and_a_rotation(tmp_path, order):
+    specimen = numbers((5, 12, 9))
+    by_hand(tmp_path / "a.rec", specimen[::-1].transpose(1, 0, 2), order)
+    turned = read(tmp_path / "a.rec", reorient="rx").data
+    np.testing.assert_array_equal(turned[1:3, 4, ::-1], specimen[1:3, 4, ::-1])
+    np.testing.assert_array_equal(turned, specimen)
+    # about x: a handed corner stays handed
+    frame = np.zeros((3, 4, 5), np.float32)
+    frame[0, 0, 0], frame[0, 0, 1], frame[0, 1, 0], frame[1, 0, 0] = 1, 2, 3, 4
+    by_hand(tmp_path / "b.rec", frame)
+    found = np.asarray(read(tmp_path / "b.rec", reorient="rx").data)
+    o, x, y, z = (np.argwhere(found == n)[0][::-1] for n in (1, 2, 3, 4))
+    assert np.linalg.det(np.array([x - o, y - o, z - o])) == 1
+
+
+def test_what_is_not_unrotated(tmp_path):
+    specimen = numbers((12, 5, 9))  # thick along z: it was rotated
+    unrotated(tmp_path / "a.rec", specimen)
+    unrotated(tmp_path / "b.rec", numbers((5, 12, 9)), angle=0.0)
+    for name in "ab":
+        read(tmp_path / f"{name}.rec")
+    by_hand(tmp_path / "c.mrcs", numbers((12, 5, 9)))
+    with pytest.raises(ReadError, match="volumes"):
+        read(tmp_path / "c.mrcs", reorient="rx")
+    with pytest.raises(ValueError, match="'rx' or 'no'"):
+        read(tmp_path / "a.rec", reorient="ry")
+
+
+# --- four bits a pixel, and other byte orders, as they are sliced ---
+
+
+@pytest.mark.parametrize("columns", [7, 8])
+def test_packed_pixels_are_unpacked_where_they_are_sliced(tmp_path, columns):
+    expected = np.random.default_rng(5).integers(0, 16, (4, 6, columns), np.uint8)
+    padded = np.pad(expected, ((0, 0), (0, 0), (0, columns % 2)))
+    packed = padded[..., 0::2] | padded[..., 1::2] << 4
+    raw = header_bytes((columns, 6, 4), 101)
+    (tmp_path / "a.mrc").write_bytes(bytes(raw) + packed.tobytes())
+    found = read(tmp_path / "a.mrc").data
+    assert not isinstance(found, np.ndarray)
+    for key in (..., 2, (slice(1, 3), 4), (..., 3), (..., slice(1, 6, 2)), (0, 0, slice(5, 1, -1))):
+        np.testing.assert_array_equal(found[key], expected[key])
+
+
+@pytest.mark.parametrize("how", ["flag", "label", "neither"])
+def test_packed_bytes_of_imod_and_serialem(tmp_path, how):
+    """Mode 0 with half as many bytes a row: the flag 16, or SerialEM's label on a tall frame."""
+    expected = np.random.default_rng(5).integers(0, 16, (3, 24, 20), np.uint8)
+    packed = expected[..., 0::2] | expected[..., 1::2] << 4
+    raw = header_bytes((10, 24, 3), 0, imod=(1146047817, 16 if how == "flag" else 0), ispg=0)
+    if how == "label":
+        struct.pack_into("<i", raw, 220, 1)
+        raw[224:304] = b"SerialEMCCD: Dose frac. image, 4 bits packed  r/f 0".ljust(80)
+    (tmp_path / "a.mrcs").write_bytes(bytes(raw) + packed.tobytes())
+    found = read(tmp_path / "a.mrcs")
+    np.testing.assert_array_equal(found.data, packed if how == "neither" else expected)
+    assert found.pixel_spacing == 2.5
+
+
+def test_signed_bytes_of_eman2(tmp_path):
+    data = numbers((3, 4, 5), "int8")
+    path = by_hand(tmp_path / "a.mrc", data, mode=17, stats=(0, 255, 0))
+    assert read(path).data.dtype == np.int8
+    np.testing.assert_array_equal(read(path).data, data)
+
+
+def test_other_byte_orders_are_native_where_they_are_sliced(tmp_path):
+    data = numbers((4, 5, 6))
+    found = read(by_hand(tmp_path / "a.mrc", data, ">")).data
+    assert found.dtype.isnative
+    assert found[1].dtype.isnative
+    np.testing.assert_array_equal(found, data)

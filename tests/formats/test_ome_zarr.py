@@ -16,7 +16,7 @@ from cryotypes.cli import main
 from cryotypes.errors import CryotypesError, GuessWarning, ReadError, WriteError
 from cryotypes.formats import ome_zarr
 from cryotypes.formats._format import Head
-from cryotypes.image import Image, validate_image
+from cryotypes.image import Image, _pieces, validate_image
 from cryotypes.testing import _contract, _contract_files
 from cryotypes.testing._subject import Subject, registered
 
@@ -194,7 +194,7 @@ def test_mean_of_the_largest_does_not_overflow():
         assert _zarr_arrays.mean(np.full((2, 2, 2), most, kind), (2, 2, 2))[0, 0, 0] == most
 
 
-@pytest.mark.parametrize(("size", "chunk"), [(5, 5), (128, 128), (129, 65), (300, 100)])
+@pytest.mark.parametrize(("size", "chunk"), [(5, 5), (128, 128), (129, 66), (300, 100)])
 def test_chunks(tmp_path, size, chunk):
     data = numbers((2, 3, size), "int8")
     write(image(data), tmp_path / "a.zarr")
@@ -204,7 +204,7 @@ def test_chunks(tmp_path, size, chunk):
 
 
 def test_many_blocks(tmp_path, monkeypatch):
-    monkeypatch.setattr(_zarr_arrays, "_BLOCK", 1 << 10)
+    monkeypatch.setattr(_pieces, "PIECE", 1 << 10)
     monkeypatch.setattr(ome_zarr, "_CHUNK", 4)
     data = numbers((11, 9, 21), "int16")
     write(image(data), tmp_path / "a.zarr")
@@ -233,7 +233,7 @@ class Endless:
 
 @pytest.mark.parametrize("stack", [False, True])
 def test_memory_does_not_grow_with_the_data(tmp_path, monkeypatch, stack):
-    monkeypatch.setattr(_zarr_arrays, "_BLOCK", 1 << 18)
+    monkeypatch.setattr(_pieces, "PIECE", 1 << 18)
     monkeypatch.setattr(ome_zarr, "_CHUNK", 32)
 
     def peak(depth):
@@ -250,6 +250,71 @@ def test_memory_does_not_grow_with_the_data(tmp_path, monkeypatch, stack):
     assert read(tmp_path / "512.zarr", level=1).data[200, 47, 47] == 3.5
 
 
+# --- chunks that are cut, or ask for more than there should be ---
+
+
+def of_blosc(path, data, compressor):
+    group = zarr.open_group(str(path), mode="w", zarr_format=2)
+    array = group.create_array(
+        name="0",
+        shape=data.shape,
+        dtype=data.dtype,
+        chunks=(8, 64, 64),
+        compressors=compressor,
+        chunk_key_encoding={"name": "v2", "separator": "/"},
+    )
+    array[...] = data
+    axes = [{"name": n, "type": "space", "unit": "angstrom"} for n in "zyx"]
+    scale = [{"type": "scale", "scale": [2, 2, 2]}]
+    dataset = {"path": "0", "coordinateTransformations": scale}
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": [dataset]}]
+    return path
+
+
+@pytest.mark.parametrize("cut", [0, 5, 16, 100, 20_000, -1])
+def test_cut_chunks_of_blosc(tmp_path, cut):
+    """Blosc itself reads on in other memory."""
+    from numcodecs import Blosc
+
+    data = np.random.default_rng(0).integers(0, 255, (8, 64, 128), dtype="u1")
+    path = of_blosc(tmp_path / "a.zarr", data, Blosc())
+    np.testing.assert_array_equal(read(path).data, data)
+    chunk = path / "0" / "0" / "0" / "1"
+    chunk.write_bytes(chunk.read_bytes()[:cut])
+    with pytest.raises(ReadError, match="0/0/1"):
+        np.asarray(read(path).data)
+    np.testing.assert_array_equal(read(path).data[..., :64], data[..., :64])
+
+
+@pytest.mark.parametrize("name", ["Blosc", "Zstd"])
+def test_chunks_that_unpack_to_more_than_a_chunk(tmp_path, name):
+    import numcodecs
+
+    codec = getattr(numcodecs, name)()
+    data = np.zeros((8, 64, 128), "u1") + np.arange(128, dtype="u1")
+    path = of_blosc(tmp_path / "a.zarr", data, codec)
+    (path / "0" / "0" / "0" / "1").write_bytes(bytes(codec.encode(np.zeros(1 << 26, "u1"))))
+    tracemalloc.start()
+    try:
+        with pytest.raises(ReadError, match="32768 bytes once unpacked, found 67108864"):
+            np.asarray(read(path).data)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 24
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_damaged_chunk_is_one_sentence(tmp_path):
+    write(image(numbers((4, 5, 6))), tmp_path / "a.zarr")
+    chunk = tmp_path / "a.zarr" / "0" / "0" / "0" / "0"
+    chunk.write_bytes(chunk.read_bytes()[:-9] + bytes(9))
+    result = CliRunner().invoke(
+        main, ["convert", str(tmp_path / "a.zarr"), str(tmp_path / "b.mrc")]
+    )
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "b.mrc").exists()
+
+
 # --- what other programs write ---
 
 
@@ -257,7 +322,7 @@ def test_memory_does_not_grow_with_the_data(tmp_path, monkeypatch, stack):
 def test_other_names_of_levels(tmp_path, version):
     data = numbers((3, 4, 5))
     back = read(by_hand(tmp_path / "TS_01.ome.zarr", data, version=version, level="some/s0"))
-    assert isinstance(back.data, zarr.Array)  # lazy
+    assert not isinstance(back.data, np.ndarray)  # lazy
     np.testing.assert_array_equal(back.data[...], data)
     assert (back.pixel_spacing, back.stack, back.experiment_id) == (10.5, False, "TS_01")
 

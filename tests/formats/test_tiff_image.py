@@ -162,9 +162,9 @@ def test_a_lazy_array_is_written_in_pieces(tmp_path, monkeypatch):
             asked.append(key)
             return data[key]
 
-    monkeypatch.setattr("cryotypes.formats._slabs.PIECE", 2 * 4 * 6 * 2)
+    monkeypatch.setattr("cryotypes.image._pieces.PIECE", 2 * 4 * 6 * 2)
     write(image(Lazy(), stack=True), tmp_path / "a.tif")
-    assert [key.stop - key.start for key in asked] == [2, 2, 2, 2]
+    assert sorted(k[0].stop - k[0].start for k in asked) == [1, 2, 2, 2]
     np.testing.assert_array_equal(read(tmp_path / "a.tif").data, data)
 
 

@@ -10,7 +10,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 import cryotypes as ct
-from cryotypes.geometry import _images
+from cryotypes.geometry import _image_slices
+from cryotypes.image import _pieces
 
 METHODS = ("mean", "decimate", "fourier")
 WIDTH = 2.5  # of a spot, in voxels of the result: its waves beyond Nyquist are below 1e-13
@@ -336,7 +337,7 @@ def test_what_cannot_be_sliced():
 
 @pytest.mark.parametrize("piece", [1, 50, 1 << 22])
 def test_statistics_are_those_of_numpy(monkeypatch, piece):
-    monkeypatch.setattr(_images, "_PIECE", piece)
+    monkeypatch.setattr(_pieces, "PIECE", 8 * piece)
     values = np.random.default_rng(3).normal(1e4, 0.01, (9, 7, 5))  # a naive sum of squares fails
     found = ct.statistics(ct.Image(values))
     assert (found.minimum, found.maximum) == (values.min(), values.max())
@@ -406,7 +407,7 @@ def test_the_class_stays_and_the_input_too(name):
 def test_lazy_arrays_and_memory_maps(name, tmp_path, monkeypatch):
     values = np.random.default_rng(6).normal(size=(20, 24, 26)).astype(np.float32)
     expected = OPERATIONS[name](Picture(values)).data
-    monkeypatch.setattr(_images, "_PIECE", 2000)  # three sections
+    monkeypatch.setattr(_pieces, "PIECE", 4 * 2000)  # three sections
     lazy = Lazy(values)
     got = OPERATIONS[name](Picture(lazy)).data
     if got is not lazy:
@@ -419,18 +420,21 @@ def test_lazy_arrays_and_memory_maps(name, tmp_path, monkeypatch):
 
 
 def test_crops_of_lazy_arrays_ask_for_the_box_alone():
-    lazy = Lazy(np.zeros((20, 24, 26)))
-    ct.crop(Picture(lazy), (1, 2, 3), (8, 9, 10))
-    assert lazy.read == 8 * 9 * 10
+    lazy = Lazy(np.arange(20 * 24 * 26.0).reshape(20, 24, 26))
+    box = ct.crop(Picture(lazy), (1, 2, 3), (8, 9, 10)).data
+    assert lazy.read == 0
+    np.testing.assert_array_equal(box[4:, -1], lazy.values[7:13, 10, 1:9])
+    assert lazy.read == 6 * 8
+    np.testing.assert_array_equal(box, lazy.values[3:13, 2:11, 1:9])
 
 
 def test_one_pass_over_lazy_arrays(monkeypatch):
     values = np.random.default_rng(7).normal(size=(20, 24, 26))
-    monkeypatch.setattr(_images, "_PIECE", 2000)
+    monkeypatch.setattr(_pieces, "PIECE", 8 * 2000)
     lazy = Lazy(values)
     assert ct.statistics(Picture(lazy)).mean == pytest.approx(values.mean(), abs=1e-14)
     assert (lazy.read, lazy.largest) == (values.size, 3 * 24 * 26)
-    monkeypatch.setattr(_images, "_SAMPLE", 1000)
+    monkeypatch.setattr(_image_slices, "_SAMPLE", 1000)
     lazy = Lazy(values)
     ct.contrast_limits(Picture(lazy))
     assert lazy.largest <= 24 * 26
@@ -441,7 +445,7 @@ def test_stacks_slab_by_slab(monkeypatch):
     values = np.random.default_rng(8).normal(size=(7, 12, 10))
     for method, piece in itertools.product(METHODS, (1, 300)):
         expected = [ct.bin_image(ct.Image(v), 2, method).data for v in values]
-        monkeypatch.setattr(_images, "_PIECE", piece)
+        monkeypatch.setattr(_pieces, "PIECE", 8 * piece)
         got = ct.bin_image(ct.Image(values, stack=True), 2, method)
         assert got.stack
         np.testing.assert_allclose(got.data, expected, atol=1e-14)

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -297,8 +299,13 @@ def test_without_matplotlib(monkeypatch):
 
 
 def test_nothing_needs_a_display():
-    plot_projection(project())
-    assert "matplotlib.pyplot" not in sys.modules
+    """In a process of its own: whatever else is loaded here may load pyplot."""
+    code = (
+        "import sys\nfrom tests.plots.test_projection_plot import plot_projection, project\n"
+        "plot_projection(project())\nassert 'matplotlib.pyplot' not in sys.modules"
+    )
+    root = Path(__file__).parents[2]
+    subprocess.run([sys.executable, "-c", code], cwd=root, check=True)
 
 
 @pytest.mark.parametrize("suffix", [".png", ".pdf", ".svg", ".PNG", ".jpg"])

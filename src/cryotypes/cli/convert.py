@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ._options import FILE, given
+from ._progress_bar import bar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 
@@ -68,18 +67,19 @@ def convert(
     """
     from cryotypes.conversion import convert as run
 
-    reports = run(
-        list(sources),
-        target,
-        from_format=from_format,
-        to_format=to_format,
-        overwrite=overwrite,
-        strict=strict,
-        experiments=experiments or None,
-        progress=_progress,
-        **given(**options),
-        **dict(_parsed(text) for text in others),
-    )
+    with bar("writing") as progress:
+        reports = run(
+            list(sources),
+            target,
+            from_format=from_format,
+            to_format=to_format,
+            overwrite=overwrite,
+            strict=strict,
+            experiments=experiments or None,
+            progress=progress,
+            **given(**options),
+            **dict(_parsed(text) for text in others),
+        )
     if as_json:
         click.echo(json.dumps([vars(r) for r in reports], indent=2, ensure_ascii=False))
     for one in reports if not as_json else []:
@@ -95,12 +95,3 @@ def _parsed(text: str) -> tuple[str, Any]:
         return name.replace("-", "_"), json.loads(value)
     except ValueError:
         return name.replace("-", "_"), value
-
-
-def _progress(work: Sequence[Any]) -> Iterator[Any]:
-    """Show a bar if there is more than one file to write."""
-    if len(work) < 2:
-        yield from work
-        return
-    with click.progressbar(work, label="writing", file=sys.stderr) as bar:
-        yield from bar

@@ -62,5 +62,5 @@ def writing_bytes(path: Path, overwrite: bool) -> Iterator[IO[bytes]]:
             with bz2.open(temporary, "wb") as compressed:
                 yield compressed
         else:
-            with temporary.open("wb") as file:
+            with temporary.open("w+b") as file:  # what is written may be mapped
                 yield file

@@ -8,6 +8,7 @@ import warnings
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -51,12 +52,12 @@ class Head:
         with reading_bytes(path) as file:
             return cls(path, file.read(HEAD_SIZE))
 
-    @property
+    @cached_property
     def suffix(self) -> str:
         """The lower-case suffix, without that of a compression."""
         return suffix_of(self.path)
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The data as text; whatever is not UTF-8 is replaced."""
         return self.data.decode("utf-8", errors="replace")

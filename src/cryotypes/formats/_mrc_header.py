@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 SIZE = 1024
 # numpy's codes without byte order; 101 packs two pixels in a byte
-MODES = {0: "i1", 1: "i2", 2: "f4", 4: "c8", 6: "u2", 12: "f2", 101: "u1"}
-PACKED = 101
+MODES = {0: "i1", 1: "i2", 2: "f4", 4: "c8", 6: "u2", 12: "f2", 17: "i1", 101: "u1"}
+_PACKED, _PACKED_BYTES = 101, 16  # a mode, a flag of IMOD's
 STACK_SUFFIXES = frozenset({".mrcs", ".st", ".ali", ".preali"})
 VOLUME_SUFFIXES = frozenset({".rec", ".map"})
 LITTLE_ENDIAN = b"\x44\x44\0\0"
 
-_LAYOUT = "10i6f3i3f2i8x4si40x2i36x3f4s4sfi800s"
+_LAYOUT = "10i6f3i3f2i8x4si40x2i12x6f3f4s4sfi800s"
 _ORDERS = {0x44: "<", 0x11: ">"}
-_UNSUPPORTED = {3: "complex int16", 16: "RGB", 17: "EMAN2's signed bytes"}
+_UNSUPPORTED = {3: "complex int16", 16: "RGB"}
 _IMOD = 1146047817  # the bytes IMOD
 _WIDEST = 1 << 20  # pixels; wider rows or columns mean another byte order or another format
 _FLOAT32 = 2.0**-22  # two units in the last place: a product of two rounded numbers
@@ -56,6 +56,8 @@ class Header:
     exttyp, magic, stamp, text : bytes
         Kind of extended header, ``MAP ``, machine stamp, ten labels of 80 bytes.
     imod_stamp, imod_flags : int
+    imod_angles : tuple of float
+        IMOD's original and current angles about x, y, z, in degrees.
     """
 
     order: str
@@ -73,6 +75,7 @@ class Header:
     nversion: int
     imod_stamp: int
     imod_flags: int
+    imod_angles: tuple[float, ...]
     origin: tuple[float, float, float]
     magic: bytes
     stamp: bytes
@@ -85,9 +88,9 @@ class Header:
         """Make a header of 1024 bytes in a byte order."""
         f: Any = struct.unpack(order + _LAYOUT, raw[:SIZE])
         start, grid, cell, angles = f[4:7], f[7:10], f[10:13], f[13:16]
-        axes, statistics, origin = f[16:19], f[19:22], f[28:31]
+        axes, statistics, imod_angles, origin = f[16:19], f[19:22], f[28:34], f[34:37]
         head = (order, f[:3], f[3], start, grid, cell, angles, axes, statistics)
-        fields: Any = (*head, *f[22:28], origin, *f[31:])
+        fields: Any = (*head, *f[22:28], imod_angles, origin, *f[37:])
         return cls(*fields)
 
     def pack(self) -> bytes:
@@ -102,7 +105,8 @@ class Header:
             self.order + _LAYOUT,
             *self.size, self.mode, *self.nstart, *self.grid, *self.cell, *self.angles, *self.axes,
             *self.statistics, self.ispg, self.nsymbt, self.exttyp, self.nversion, self.imod_stamp,
-            self.imod_flags, *self.origin, self.magic, self.stamp, self.rms, self.nlabl, self.text,
+            self.imod_flags, *self.imod_angles, *self.origin, self.magic, self.stamp, self.rms,
+            self.nlabl, self.text,
         )  # fmt: skip
 
     @property
@@ -113,7 +117,9 @@ class Header:
         it, a minimum and maximum that only bytes without a sign can have do.
         """
         code = MODES[self.mode]
-        if self.mode == 0:
+        if self.packed:
+            code = "u1"
+        elif self.mode == 0:
             minimum, maximum, _ = self.statistics
             if self.imod_stamp == _IMOD:
                 unsigned = not self.imod_flags & 1
@@ -123,10 +129,27 @@ class Header:
         return self.order + code
 
     @property
+    def packed(self) -> bool:
+        """Whether two pixels are in a byte: mode 101, or bytes that IMOD or SerialEM mark so.
+
+        Of the marked ones nx counts bytes (source: IMOD's mrcfiles.c, which asks of the label only
+        if a frame has the shape of a K2's in super-resolution, halved along x).
+        """
+        nx, ny, _ = self.size
+        flagged = self.imod_stamp == _IMOD and bool(self.imod_flags & _PACKED_BYTES)
+        labelled = any("4 bits packed" in label for label in self.labels[:1]) and ny > 1.5 * nx
+        return self.mode == _PACKED or (self.mode == 0 and (flagged or labelled))
+
+    @property
+    def columns(self) -> int:
+        """Pixels along the columns' axis."""
+        return 2 * self.size[0] if self.packed and self.mode == 0 else self.size[0]
+
+    @property
     def stored_shape(self) -> tuple[int, int, int]:
-        """Sections, rows and items a row as stored; two pixels are one item in mode 101."""
+        """Sections, rows and items a row as stored; two pixels are one item where packed."""
         nx, ny, nz = self.size
-        return nz, ny, (nx + 1) // 2 if self.mode == PACKED else nx
+        return nz, ny, (nx + 1) // 2 if self.mode == _PACKED else nx
 
     @property
     def data_size(self) -> int:
@@ -177,6 +200,7 @@ class Header:
             "exttyp": self.exttyp.decode("ascii", errors="replace").strip("\0 "),
             "nsymbt": self.nsymbt,
             "imod_flags": self.imod_flags if self.imod_stamp == _IMOD else None,
+            "imod_angles": self.imod_angles if self.imod_stamp == _IMOD else None,
         }
 
 
@@ -258,7 +282,7 @@ def check_length(header: Header, length: int, path: Path) -> None:
     ReadError
     """
     nx, ny, nz = header.size
-    kind = "4-bit pixels" if header.mode == PACKED else _names(header.dtype)
+    kind = "4-bit pixels" if header.mode == _PACKED else _names(header.dtype)
     before = f"{SIZE} + {header.nsymbt}" if header.nsymbt else f"{SIZE}"
     found = length - header.offset
     claim = (
@@ -313,6 +337,16 @@ def stack_flag(header: Header, sections: int, suffix: str) -> tuple[bool, str]:
 def is_volume_stack(header: Header) -> bool:
     """Tell whether the space group is one of those that mark a stack of volumes."""
     return 401 <= header.ispg <= 630
+
+
+def is_unrotated(header: Header) -> bool:
+    """Tell whether this is a volume as IMOD's `tilt` writes it: y is the thickness, z along y.
+
+    `tilt` notes that it is turned by 90° about x (the fourth of the six angles; run: IMOD 4.8.2);
+    the volume is thinner along y than along z.
+    """
+    _, ny, nz = header.size
+    return header.imod_stamp == _IMOD and header.imod_angles[3] == 90 and ny < nz
 
 
 def pixel_spacing(header: Header, stack: bool) -> tuple[float, str]:
@@ -382,6 +416,7 @@ def new(
         nversion=20141,
         imod_stamp=0,
         imod_flags=0,
+        imod_angles=(0.0,) * 6,
         origin=(0.0, 0.0, 0.0),
         magic=b"MAP ",
         stamp=LITTLE_ENDIAN,

@@ -15,7 +15,7 @@ from cryotypes.errors import GuessWarning, ReadError
 from cryotypes.names import strip_path_and_suffix
 
 from ._format import reading_bytes
-from ._slabs import PIECE, checked_spacing
+from ._image_data import PIECE, checked_spacing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,6 +97,7 @@ def read_image(
         By default the file's name without suffixes.
     """
     from cryotypes.image import Image
+    from cryotypes.image._arrays import native
 
     layout, data = _load(path, header_size, parse)
     stack = bool(layout.metadata.get("stack", False) if is_stack is None else is_stack)
@@ -104,7 +105,7 @@ def read_image(
     if doubt:
         warnings.warn(f"{path}: {doubt}", GuessWarning, stacklevel=3)
     return Image(
-        data=data[0] if len(data) == 1 and not stack else data,
+        data=native(data[0] if len(data) == 1 and not stack else data),
         experiment_id=strip_path_and_suffix(path.name) if experiment_id is None else experiment_id,
         pixel_spacing=pixel_spacing,
         source=path,
@@ -158,7 +159,8 @@ def _load(
             _check_length(layout, path.stat().st_size, path)
             flat: NDArray[Any] = np.memmap(path, layout.dtype, "r", layout.offset, (count,))
         else:
-            content, length = _read_through(raw, file, layout.offset, layout.size)
+            most = None if layout.open_end else layout.offset + layout.size
+            content, length = read_through(raw, file, layout.offset, layout.size, most)
             _check_length(layout, length, path)
             flat = np.frombuffer(content, layout.dtype, count)
             flat = flat.astype(flat.dtype.newbyteorder("="), copy=False)
@@ -166,13 +168,16 @@ def _load(
     return layout, sections[:, layout.gap // layout.item_size :].reshape(layout.shape)
 
 
-def _read_through(raw: bytes, file: IO[bytes], offset: int, size: int) -> tuple[bytearray, int]:
+def read_through(
+    raw: bytes, file: IO[bytes], offset: int, size: int, most: int | None = None
+) -> tuple[bytearray, int]:
     """Return the bytes of the pixels, and how many there are in all: the checksum is at the end.
 
-    In pieces: a damaged header may want more than there is memory.
+    In pieces: a damaged header may want more than there is memory; and no further than beyond
+    ``most`` bytes: a few packed ones can stand for any number.
     """
     content, length, piece = bytearray(), 0, raw
-    while piece:
+    while piece and (most is None or length <= most):
         content += piece[max(offset - length, 0) :][: size - len(content)]
         length += len(piece)
         piece = file.read(PIECE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 import shutil
@@ -13,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryotypes.errors import ReadError
+from cryotypes.image._arrays import Reordered
+from cryotypes.image._pieces import blocks, in_threads, volume
 
 from ._multiscales import is_zarr
 
@@ -22,94 +23,67 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_BLOCK = 1 << 26  # bytes of a block, if one chunk is not more
+    from cryotypes._progress import Work
+    from cryotypes.image._arrays import Box
 
 
-class View:
-    """An array with its axes in another order, and without those of size one; read when sliced.
+class View(Reordered):
+    """A zarr array with its axes in another order, and without those of size one.
 
     Parameters
     ----------
     array : zarr array
     axes : sequence of int
-        For each axis of the view that of the array; -1 makes a new one. The others have size one.
+        See `Reordered`.
     path : Path
         For errors.
     """
 
     def __init__(self, array: Any, axes: list[int], path: Path) -> None:
-        self._array, self._axes, self._path = array, axes, path
-        self.dtype: np.dtype[Any] = array.dtype
-        self.shape = tuple(1 if axis < 0 else int(array.shape[axis]) for axis in axes)
-        self.ndim, self.size = len(axes), math.prod(self.shape)
-        self.nbytes = self.size * self.dtype.itemsize
+        super().__init__(array, axes)
+        self.path = path
 
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __repr__(self) -> str:
-        return f"View(shape={self.shape}, dtype={self.dtype})"
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        if copy is False:
-            raise ValueError("data in chunks cannot be an array without a copy")
-        return np.asarray(self[...], dtype=dtype)
-
-    def __getitem__(self, key: Any) -> Any:
-        """Read the smallest box of whole ranges; other indices than numbers and slices read all."""
-        keys = key if isinstance(key, tuple) else (key,)
-        if any(k is Ellipsis for k in keys):
-            at = next(i for i, k in enumerate(keys) if k is Ellipsis)
-            keys = keys[:at] + (slice(None),) * (self.ndim - len(keys) + 1) + keys[at + 1 :]
-        if len(keys) > self.ndim or not all(_is_plain(k) for k in keys):
-            return self[...][key]
-        keys += (slice(None),) * (self.ndim - len(keys))
-        ranges = [_range(k, n) for k, n in zip(keys, self.shape, strict=True)]
-        box = self._box([(min(r), max(r) + 1) if r else (0, 0) for r in ranges])
-        return box[tuple(slice(None, None, k.step) if isinstance(k, slice) else 0 for k in keys)]
-
-    def _box(self, bounds: list[tuple[int, int]]) -> NDArray[Any]:
-        source = [slice(0, 1)] * self._array.ndim
-        for axis, (start, stop) in zip(self._axes, bounds, strict=True):
-            if axis >= 0:
-                source[axis] = slice(start, stop)
+    def _load(self, box: Box) -> NDArray[Any]:
         try:
-            found = np.asarray(self._array[tuple(source)])
-        except (OSError, MemoryError):
+            return super()._load(box)
+        except (OSError, MemoryError, ReadError):
             raise
         except Exception as error:  # a decompression raises whatever it likes
-            raise ReadError(f"damaged data ({error})", self._path) from error
-        used = [axis for axis in self._axes if axis >= 0]
-        rest = [axis for axis in range(found.ndim) if axis not in used]
-        return found.transpose(used + rest).reshape([stop - start for start, stop in bounds])
+            raise ReadError(f"damaged data ({error})", self.path) from error
 
 
-def _is_plain(key: Any) -> bool:
-    return isinstance(key, (int, np.integer, slice)) and not isinstance(key, bool)
+def halve(finer: Any, coarser: Any, step: tuple[int, ...], work: Work) -> None:
+    """Fill a level with the means of the one before it.
 
+    Parameters
+    ----------
+    finer, coarser : zarr array
+    step : tuple of int
+        1 or 2 for each axis.
+    work : Work
+        Told of each value of the finer one.
+    """
+    itemsize = finer.dtype.itemsize * math.prod(step)
+    halves = [max(1, c // f) for c, f in zip(finer.chunks, step, strict=True)]
+    boxes = list(blocks(coarser.shape, itemsize, coarser.chunks))
 
-def _range(key: Any, size: int) -> range:
-    if isinstance(key, slice):
-        return range(*key.indices(size))
-    if not -size <= key < size:
-        raise IndexError(f"index {key} is out of bounds for an axis of size {size}")
-    return range(int(key) % size, int(key) % size + 1)
+    def fill(box: Box) -> int:
+        lengths = [b.stop - b.start for b in box]
+        result, size = np.empty(lengths, coarser.dtype), 0
+        for part in blocks(lengths, itemsize, halves):
+            source = tuple(
+                slice((b.start + p.start) * f, min((b.start + p.stop) * f, n))
+                for b, p, f, n in zip(box, part, step, finer.shape, strict=True)
+            )
+            found = np.asarray(finer[source])
+            result[part] = mean(found, step)
+            size += found.size
+        coarser[box] = result
+        return size
 
-
-def blocks(
-    shape: tuple[int, ...], chunks: tuple[int, ...], itemsize: int
-) -> Iterator[tuple[slice, ...]]:
-    """Cut a shape into blocks of whole chunks, long in x, of not much memory."""
-    steps = list(chunks)
-    for axis in reversed(range(len(shape))):
-        fit = max(1, _BLOCK // (math.prod(steps) * itemsize))
-        steps[axis] *= min(fit, -(-shape[axis] // steps[axis]))
-    starts = [range(0, n, step) for n, step in zip(shape, steps, strict=True)]
-    for corner in itertools.product(*starts):
-        yield tuple(
-            slice(start, min(start + step, n))
-            for start, step, n in zip(corner, steps, shape, strict=True)
-        )
+    # of a box there are in memory the result, and of a part the sums in double precision, too
+    for size in in_threads(fill, boxes, 4 * volume(boxes[0]) * finer.dtype.itemsize):
+        work.add(size)
 
 
 def mean(block: NDArray[Any], factors: tuple[int, ...]) -> NDArray[Any]:
@@ -120,27 +94,28 @@ def mean(block: NDArray[Any], factors: tuple[int, ...]) -> NDArray[Any]:
     odd = [(0, -n % f) for n, f in zip(block.shape, factors, strict=True)]
     if any(after for _, after in odd):
         block = np.pad(block, odd, mode="edge")
-    corners = itertools.product(*(range(f) for f in factors))
-    parts = [
-        block[tuple(slice(at, None, f) for at, f in zip(corner, factors, strict=True))]
-        for corner in corners
-    ]
-    count = len(parts)
-    if block.dtype.kind in "iub":
-        wide: Any = np.uint64 if block.dtype.kind == "u" else np.int64
-        whole = np.zeros(parts[0].shape, wide)
-        rest = np.zeros(parts[0].shape, np.int64)
-        for part in parts:
-            quotient, remainder = np.divmod(part.astype(wide), wide(count))
-            whole += quotient
-            rest += remainder.astype(np.int64)
-        rounded: NDArray[Any] = whole + np.rint(rest / count).astype(wide)
-        return rounded.astype(block.dtype)
-    total = np.zeros(parts[0].shape, np.result_type(block.dtype, np.float64))
+    dtype, count = block.dtype, math.prod(factors)
+    if dtype.kind in "iu" and dtype.itemsize == 8:
+        wide: Any = np.uint64 if dtype.kind == "u" else np.int64
+        whole, rest = np.divmod(block, wide(count))
+        remainder = np.rint(_sums(rest, factors, wide) / count).astype(wide)
+        return np.asarray(_sums(whole, factors, wide) + remainder, dtype)
+    if dtype.kind in "iub":
+        return np.rint(_sums(block, factors, np.int64) / count).astype(dtype)
     with np.errstate(all="ignore"):
-        for part in parts:
-            total += part / count
-        return total.astype(block.dtype)
+        if dtype.itemsize >= (16 if dtype.kind == "c" else 8):
+            return _sums(block / count, factors, dtype)
+        return (_sums(block, factors, np.result_type(dtype, np.float64)) / count).astype(dtype)
+
+
+def _sums(block: NDArray[Any], factors: tuple[int, ...], wide: Any) -> NDArray[Any]:
+    """Add neighbours, axis by axis."""
+    for axis, factor in enumerate(factors):
+        if factor == 2:
+            before = (slice(None),) * axis
+            even, odd = block[(*before, slice(0, None, 2))], block[(*before, slice(1, None, 2))]
+            block = np.add(even, odd, dtype=wide)
+    return block.astype(wide, copy=False)
 
 
 @contextmanager

@@ -16,25 +16,34 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryotypes.errors import ReadError, WriteError
-from cryotypes.loss import LossReport
-from cryotypes.names import strip_path_and_suffix
 
 from ._files import writing_bytes
-from ._format import Format, Head
+from ._format import Format, Head, compression_of
+from ._image_data import (
+    Cast,
+    as_bytes,
+    checked_shape,
+    report_on,
+    sliceable,
+    target_dtype,
+    write_raw,
+)
 from ._raw_image import Layout, plausible_size, read_image, spacing_of
-from ._slabs import Cast, as_array, checked_shape
 
 if TYPE_CHECKING:
-    import numpy as np
+    from typing import IO
+
     from numpy.typing import DTypeLike
 
     from cryotypes.image import Image
+    from cryotypes.loss import LossReport
 
 _HEADER = 512
 _LITTLE, _BIG = (6,), (0, 3, 5)
 _TYPES = {1: "i1", 2: "i2", 4: "i4", 5: "f4", 8: "c8", 9: "f8"}
 _WRITTEN = {"int8": 1, "int16": 2, "int32": 4, "float32": 5, "float64": 9}
-_WIDER = {"bool": "int8", "uint8": "int16", "uint16": "int32", "float16": "float32"}
+_WIDER = {"b": "int8", "uint8": "int16", "uint16": "int32", "float16": "float32"}
+_WIDER |= dict.fromkeys("iuf", "float64")
 _MOTIVE_LIST = 20  # numbers a particle
 
 
@@ -50,6 +59,8 @@ def sniff(head: Head) -> bool:
     """Whether this is an EM header, and not that of a motive list."""
     order = _byte_order(head.data)
     if order is None or head.data[208:212] == b"MAP ":  # of an MRC file, big-endian
+        return False
+    if head.suffix == ".dm4":  # of 4 GB and more begin alike
         return False
     nx, _, nz = struct.unpack(order + "3i", head.data[4:16])
     return bool((nx, nz) != (_MOTIVE_LIST, 1))
@@ -77,8 +88,8 @@ def read(
     Returns
     -------
     Image
-        The data are zyx, or yx if there is one section that is not a stack. They have the dtype of
-        the file; a memory map of a big-endian file has a big-endian dtype, its values are right.
+        The data are zyx, or yx if there is one section that is not a stack; a memory map, of the
+        dtype of the file. Those of a big-endian file are converted where they are sliced.
         ``metadata`` holds machine, data type, comment and the 40 parameters, as they are.
 
     Raises
@@ -148,49 +159,37 @@ def write(
         If values do not fit the dtype, or the shape is not that of an image, a volume or a stack.
     """
     path = Path(path)
-    data = as_array(image.data)
+    data = sliceable(image.data)
     nz, ny, nx = checked_shape(tuple(data.shape), bool(image.stack), path)
     if not plausible_size(nx, ny, nz):
         raise WriteError(f"{nx} × {ny} × {nz} is larger than an EM file is believed to be", path)
-    cast = Cast(data, _target(data.dtype, dtype, path), path)
+    cast = Cast(data, target_dtype(data.dtype, dtype, tuple(_WRITTEN), _WIDER, path), path)
     kind = _WRITTEN[cast.target.name]
+    header = struct.pack("<4B3i", 6, 0, 0, kind, nx, ny, nz).ljust(_HEADER, b"\0")
     with writing_bytes(path, overwrite) as file:
-        file.write(struct.pack("<4B3i", 6, 0, 0, kind, nx, ny, nz).ljust(_HEADER, b"\0"))
-        for piece in cast.pieces():
-            file.write(piece.astype(piece.dtype.newbyteorder("<"), copy=False).tobytes())
-    report = _report(image, (nz, nx), path)
-    if data.dtype.newbyteorder("=") != cast.target:
-        lost = cast.changed and dtype is None
-        (report.lost if lost else report.converted)["dtype"] = cast.summary
-    return report
+        file.write(header)
+        if compression_of(path):
+            _write_in_order(file, cast)
+        else:
+            write_raw(file, _HEADER, cast, order="<")
+    return _report(image, (nz, nx), report_on(image, "em-image", path, cast, dtype))
 
 
-def _target(found: np.dtype[Any], asked: DTypeLike | None, path: Path) -> np.dtype[Any]:
-    """Choose the dtype to write: that asked for, the same, or one that holds the values."""
-    import numpy as np
-
-    if found.kind not in "biuf":
-        raise WriteError(f"expected real numbers, found an array of {found}", path)
-    if asked is not None:
-        target = np.dtype(asked).newbyteorder("=")
-        if target.name not in _WRITTEN:
-            raise WriteError(f"expected one of {', '.join(_WRITTEN)}, found {target}", path)
-        return target
-    if found.name in _WRITTEN:
-        return found.newbyteorder("=")
-    return np.dtype(_WIDER.get(found.name, "float64"))
+def _write_in_order(file: IO[bytes], cast: Cast) -> None:
+    with cast.sections() as sections:
+        for piece in sections:
+            file.write(as_bytes(piece.astype(piece.dtype.newbyteorder("<"), copy=False)))
 
 
-def _report(image: Any, size: tuple[int, int], path: Path) -> LossReport:
-    """Say what reading the file will give back, but for the dtype."""
-    report = LossReport(str(path), "em-image", kept=["data"])
+def _report(image: Any, size: tuple[int, int], report: LossReport) -> LossReport:
+    """Say what reading the file will give back."""
     nz, nx = size
     if image.stack:
         report.lost["stack"] = f"read as {'a volume' if nz > 1 else 'an image'}, state stack=True"
     else:
         report.kept.append("stack")
     doubts = []
-    if nz == 1 and as_array(image.data).ndim > 2:
+    if nz == 1 and len(image.data.shape) > 2:
         doubts.append("one section is read as an image (y, x)")
     if nz == 1 and nx == _MOTIVE_LIST:
         doubts.append(f"{nx} numbers a row look like a motive list: read it with format='em-image'")
@@ -198,13 +197,6 @@ def _report(image: Any, size: tuple[int, int], path: Path) -> LossReport:
         report.converted["data"] = "; ".join(doubts)
     if image.pixel_spacing > 0:
         report.lost["pixel_spacing"] = "an EM file has no place for it, state pixel_spacing="
-    named = strip_path_and_suffix(path.name)
-    if image.experiment_id == named:
-        report.kept.append("experiment_id")
-    elif image.experiment_id:
-        report.lost["experiment_id"] = f"the file's name says {named!r}"
-    else:
-        report.assumed["experiment_id"] = f"{named!r}, the file's name"
     return report
 
 

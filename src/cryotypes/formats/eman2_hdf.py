@@ -16,30 +16,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryotypes.errors import GuessWarning, ReadError, WriteError
-from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 
 from ._files import refuse_overwrite, writing
 from ._format import Format, Head
-from ._hdf5 import (
-    HdfArray,
-    Part,
-    Scale,
-    check_stored,
-    h5py_for,
-    looks_like_hdf5,
-    opened,
+from ._hdf5 import check_stored, h5py_for, looks_like_hdf5, opened
+from ._image_data import (
+    Cast,
+    checked_shape,
+    checked_spacing,
+    report_on,
+    sliceable,
+    target_dtype,
 )
-from ._slabs import Cast, as_array, checked_shape, checked_spacing
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import DTypeLike
 
     from cryotypes.image import Image
+    from cryotypes.loss import LossReport
+
+    from ._hdf5_array import HdfArray, Scale
 
 _IMAGES = "/MDF/images"
 # EMAN2 refuses numbers of eight bytes, and has no half precision
 _WRITTEN = ("float32", "int8", "uint8", "int16", "uint16", "int32", "uint32")
+_WIDER = {"b": "uint8", "i": "float32", "u": "float32", "f": "float32"}
 _UNEQUAL = 1e-3  # relative difference of spacings that is worth a word
 
 
@@ -109,7 +112,7 @@ def read(
         data = _lazy(images, numbers, path)
         facts = _facts(images[str(numbers[0])])
     if stack and data.ndim == 2:
-        data = HdfArray(path, data.parts, (1, *data.shape), data.dtype, stacked=True)
+        data = _stack_of_one(data)
     return Image(
         data=data,
         experiment_id=strip_path_and_suffix(path.name) if experiment_id is None else experiment_id,
@@ -118,6 +121,13 @@ def read(
         stack=data.stacked if stack is None else bool(stack),
         metadata=facts,
     )
+
+
+def _stack_of_one(data: HdfArray) -> HdfArray:
+    from ._hdf5_array import HdfArray
+
+    shape = (1, *data.shape)
+    return HdfArray(data.path, data.parts, shape, data.dtype, (1, *data.shape), stacked=True)
 
 
 def _images(file: Any, path: Path) -> Any:
@@ -152,14 +162,16 @@ def _numbers(images: Any, index: int | None, path: Path) -> list[int]:
 def _lazy(images: Any, numbers: list[int], path: Path) -> HdfArray:
     import numpy as np
 
-    parts, dtypes, shape = [], set(), None
+    from ._hdf5_array import HdfArray, Part
+
+    parts, dtypes, shape, chunks = [], set(), None, None
     for number in numbers:
         group = images[str(number)]
         dataset = group.get("image")
         found = _shape(dataset, f"{_IMAGES}/{number}/image", path)
         if shape not in (None, found):
             raise ReadError(f"expected images of shape {shape}, found {found} as {number}", path)
-        shape = found
+        shape, chunks = found, dataset.chunks
         check_stored(dataset, path)
         part = Part(f"{_IMAGES}/{number}/image", _scale(group, dataset.dtype, path))
         parts.append(part)
@@ -167,14 +179,15 @@ def _lazy(images: Any, numbers: list[int], path: Path) -> HdfArray:
     assert shape is not None
     dtype = np.result_type(*dtypes)
     if len(parts) == 1:
-        return HdfArray(path, parts, shape, dtype)
+        known = chunks is not None and len(chunks) == len(shape)
+        return HdfArray(path, parts, shape, dtype, chunks if known else None)
     if len(shape) != 2:
         raise ReadError(
             f"expected one volume or a stack of images, found {len(parts)} volumes; "
             "choose with index=",
             path,
         )
-    return HdfArray(path, parts, (len(parts), *shape), dtype, stacked=True)
+    return HdfArray(path, parts, (len(parts), *shape), dtype, (1, *shape), stacked=True)
 
 
 def _shape(dataset: Any, name: str, path: Path) -> tuple[int, ...]:
@@ -192,6 +205,8 @@ def _shape(dataset: Any, name: str, path: Path) -> tuple[int, ...]:
 
 def _scale(group: Any, dtype: np.dtype[Any], path: Path) -> Scale | None:
     """Tell what integers stand for, or None if for themselves."""
+    from ._hdf5_array import Scale
+
     attributes = group.attrs
     if _number(attributes.get("EMAN.is_complex", 0)):
         raise ReadError(f"{group.name}: a Fourier transform, not an image", path)
@@ -259,8 +274,10 @@ def _spacing(facts: dict[str, Any], ndim: int, path: Path) -> float:
     return known[0]
 
 
-def write(image: Any, path: Path, *, overwrite: bool = False) -> LossReport:
-    """Write an Image, uncompressed, a few sections at a time.
+def write(
+    image: Any, path: Path, *, overwrite: bool = False, dtype: DTypeLike | None = None
+) -> LossReport:
+    """Write an Image, uncompressed, a piece at a time.
 
     float32 and integers of up to four bytes are written as they are, bool as uint8, all else as
     float32. A stack becomes one group an image.
@@ -271,11 +288,14 @@ def write(image: Any, path: Path, *, overwrite: bool = False) -> LossReport:
         Its data may be larger than memory.
     path : path
     overwrite : bool
+    dtype : dtype, optional
+        Write as this one of the seven; numbers are rounded, and must be in its range.
 
     Returns
     -------
     LossReport
-        ``lost["dtype"]`` if values change, ``lost["stack"]`` for a stack of one image.
+        ``lost["dtype"]`` if values change that nobody asked to change, ``lost["stack"]``
+        for a stack of one image.
 
     Raises
     ------
@@ -289,28 +309,15 @@ def write(image: Any, path: Path, *, overwrite: bool = False) -> LossReport:
     path = Path(path)
     h5py = h5py_for("writing EMAN2's HDF")
     refuse_overwrite(path, overwrite)
-    data = as_array(image.data)
+    data = sliceable(image.data)
     checked_shape(tuple(data.shape), bool(image.stack), path)
-    cast = Cast(data, _target(data.dtype, path), path)
+    cast = Cast(data, target_dtype(data.dtype, dtype, _WRITTEN, _WIDER, path), path)
     spacing = _single(max(float(image.pixel_spacing), 0.0), path)
     with writing(path, overwrite) as temporary, h5py.File(temporary, "w") as file:
         images = file.create_group(_IMAGES)
-        images.attrs["imageid_max"] = _ints(data.shape[0] - 1 if image.stack else 0)
-        if image.stack:
-            _write_stack(images, cast, spacing)
-        else:
-            _write_one(images, cast, spacing)
-    return _report(image, cast, path)
-
-
-def _target(found: np.dtype[Any], path: Path) -> np.dtype[Any]:
-    import numpy as np
-
-    if found.kind not in "biuf":
-        raise WriteError(f"expected real numbers, found an array of {found}", path)
-    if found.name in _WRITTEN:
-        return found.newbyteorder("=")
-    return np.dtype(np.uint8 if found.kind == "b" else np.float32)
+        images.attrs["imageid_max"] = _ints(cast.shape[0] - 1 if image.stack else 0)
+        _write_images(images, cast, spacing, bool(image.stack))
+    return _report(image, report_on(image, "eman2-hdf", path, cast, dtype))
 
 
 def _single(spacing: float, path: Path) -> float:
@@ -323,22 +330,19 @@ def _single(spacing: float, path: Path) -> float:
     return single
 
 
-def _write_one(images: Any, cast: Cast, spacing: float) -> None:
-    shape = cast.data.shape
-    dataset = _group(images, 0, shape, spacing).create_dataset("image", shape, cast.target)
-    start = 0
-    for piece in cast.pieces():
-        dataset[start : start + len(piece)] = piece
-        start += len(piece)
-
-
-def _write_stack(images: Any, cast: Cast, spacing: float) -> None:
-    number = 0
-    for piece in cast.pieces():
-        for section in piece:
-            group = _group(images, number, section.shape, spacing)
-            group.create_dataset("image", data=section)
-            number += 1
+def _write_images(images: Any, cast: Cast, spacing: float, stack: bool) -> None:
+    """Write one dataset, or one for each image of a stack."""
+    shape = cast.shape[1:] if stack else cast.shape
+    datasets = [
+        _group(images, number, shape, spacing).create_dataset("image", shape, cast.target)
+        for number in range(cast.shape[0] if stack else 1)
+    ]
+    for box, piece in cast.blocks():
+        if not stack:
+            datasets[0][box] = piece
+            continue
+        for dataset, section in zip(datasets[box[0]], piece, strict=True):
+            dataset[box[1:]] = section
 
 
 def _group(images: Any, number: int, shape: tuple[int, ...], spacing: float) -> Any:
@@ -360,9 +364,8 @@ def _ints(value: int) -> Any:
     return np.array([value], np.int32)
 
 
-def _report(image: Any, cast: Cast, path: Path) -> LossReport:
-    report = LossReport(str(path), "eman2-hdf", kept=["data"])
-    if image.stack and cast.data.shape[0] == 1:
+def _report(image: Any, report: LossReport) -> LossReport:
+    if image.stack and image.data.shape[0] == 1:
         report.lost["stack"] = "one image is not known to be a stack; stack=True reads it as one"
         report.converted["data"] = "a stack of one is read as an image (y, x)"
     else:
@@ -371,15 +374,6 @@ def _report(image: Any, cast: Cast, path: Path) -> LossReport:
         report.kept.append("pixel_spacing")
     else:
         report.assumed["pixel_spacing"] = "unknown, left out; EMAN2 will take it for 1 Å"
-    named = strip_path_and_suffix(path.name)
-    if image.experiment_id == named:
-        report.kept.append("experiment_id")
-    elif image.experiment_id:
-        report.lost["experiment_id"] = f"the file's name says {named!r}"
-    else:
-        report.assumed["experiment_id"] = f"{named!r}, the file's name"
-    if cast.data.dtype.newbyteorder("=") != cast.target:
-        (report.lost if cast.changed else report.converted)["dtype"] = cast.summary
     return report
 
 

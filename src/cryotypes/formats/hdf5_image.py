@@ -17,8 +17,8 @@ from cryotypes.names import strip_path_and_suffix
 
 from . import eman2_hdf
 from ._format import Format, Head
-from ._hdf5 import HdfArray, Part, check_stored, h5py_for, is_image, looks_like_hdf5, opened
-from ._slabs import checked_spacing
+from ._hdf5 import check_stored, h5py_for, is_image, looks_like_hdf5, opened
+from ._image_data import checked_spacing
 
 if TYPE_CHECKING:
     from cryotypes.image import Image
@@ -76,13 +76,15 @@ def read(
     """
     from cryotypes.image import Image
 
+    from ._hdf5_array import HdfArray, Part
+
     path = Path(path)
     spacing = 0.0 if pixel_spacing is None else checked_spacing(pixel_spacing)
     with opened(path) as file:
         found = _choose(file, path) if dataset is None else _named(file, dataset, path)
         check_stored(found, path)
         name, shape = str(found.name), tuple(map(int, found.shape))
-        data = HdfArray(path, [Part(name)], shape, found.dtype.newbyteorder("="))
+        data = HdfArray(path, [Part(name)], shape, found.dtype.newbyteorder("="), found.chunks)
     if stack and len(shape) != 3:
         raise ReadError(f"{name}: a stack has three dimensions, found shape {shape}", path)
     if pixel_spacing is None:

@@ -7,32 +7,43 @@ The header, and the rules for what it does not state reliably, are in `_mrc_head
 from __future__ import annotations
 
 import io
-import math
 import struct
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from cryotypes.errors import GuessWarning, ReadError, WriteError
-from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 
 from . import _mrc_header as mrc_header
 from ._files import writing_bytes
 from ._format import Format, Head, compression_of, reading_bytes, suffix_of
-from ._slabs import PIECE, Cast, as_array, checked_shape, checked_spacing
+from ._image_data import (
+    Cast,
+    as_bytes,
+    checked_shape,
+    checked_spacing,
+    report_on,
+    sliceable,
+    target_dtype,
+    write_raw,
+)
+from ._raw_image import read_through
 
 if TYPE_CHECKING:
     from typing import IO
 
-    import numpy as np
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import DTypeLike
 
     from cryotypes.image import Image
+    from cryotypes.image._moments import Moments
+    from cryotypes.loss import LossReport
 
     from ._mrc_header import Header
 
 _SUFFIXES = (".mrc", ".mrcs", ".st", ".ali", ".preali", ".rec", ".map")
+_WIDER = {"b": "int8", "uint8": "uint16", "i": "float32", "u": "float32", "f": "float32"}
+_WIDER["c"] = "complex64"
 _WRITTEN = {"int8": 0, "int16": 1, "float32": 2, "complex64": 4, "uint16": 6, "float16": 12}
 
 
@@ -46,6 +57,7 @@ def read(
     *,
     pixel_spacing: float | None = None,
     stack: bool | None = None,
+    reorient: Literal["rx", "no"] | None = None,
     experiment_id: str | None = None,
 ) -> Image:
     """Read an MRC file: memory-mapped, or, if compressed (gzip, bzip2), at once.
@@ -57,6 +69,11 @@ def read(
         Å, instead of the header's.
     stack : bool, optional
         Whether the sections are separate images, instead of what suffix and header say.
+    reorient : {"rx", "no"}, optional
+        "rx" turns a reconstruction of IMOD's `tilt`, whose y is the thickness, into zyx, as
+        ``trimvol -rx`` does: the specimen's z runs against the file's y. By default it is read as
+        it is, and if its header tells that it is one, there is a warning; "no" says that it is
+        meant so.
     experiment_id : str, optional
         By default the file's name without suffixes.
 
@@ -65,9 +82,9 @@ def read(
     Image
         The data are zyx, or yx if there is one section that is not a stack (a stack of one is
         (1, y, x): suffixes .mrcs, .st, .ali, .preali, or ``stack=True``). They have the dtype of
-        the file; a memory map of a big-endian file has a big-endian dtype, its values are right.
-        ``metadata`` holds the header under the names of the MRC2014 standard. Header origin and
-        start are not applied: positions count voxels.
+        the file, in native byte order. A plain file is a memory map; one of big-endian or of
+        4-bit pixels is converted where it is sliced. ``metadata`` holds the header under the names
+        of the MRC2014 standard. Header origin and start are not applied: positions count voxels.
 
     Raises
     ------
@@ -79,7 +96,8 @@ def read(
     Warns
     -----
     GuessWarning
-        If pixel spacing or stack are not clear and not given.
+        If pixel spacing or stack are not clear and not given; if the axes are those of IMOD's
+        `tilt`.
 
     Notes
     -----
@@ -91,11 +109,10 @@ def read(
     path = Path(path)
     given = None if pixel_spacing is None else checked_spacing(pixel_spacing)
     header, stored = _load(path)
-    data = stored.transpose(header.transposition)
-    is_stack = _decide_stack(header, data.shape[0], stack, path)
+    is_stack = _decide_stack(header, stored.shape[header.transposition[0]], stack, path)
     spacing = _decide_spacing(header, is_stack, path) if given is None else given
     return Image(
-        data=data[0] if data.shape[0] == 1 and not is_stack else data,
+        data=_arranged(header, stored, is_stack, _decide_turn(header, is_stack, reorient, path)),
         experiment_id=strip_path_and_suffix(path.name) if experiment_id is None else experiment_id,
         pixel_spacing=spacing,
         source=path,
@@ -125,6 +142,23 @@ def _decide_stack(header: Header, sections: int, given: bool | None, path: Path)
     return stack
 
 
+def _decide_turn(header: Header, stack: bool, asked: str | None, path: Path) -> bool:
+    """Decide whether to turn a reconstruction that IMOD left as it was made."""
+    if asked not in (None, "rx", "no"):
+        raise ValueError(f"reorient: expected 'rx' or 'no', found {asked!r}")
+    if asked == "rx" and (stack or header.size[2] == 1 or header.transposition != (0, 1, 2)):
+        raise ReadError("reorient='rx' is for volumes (x, thickness, y) of IMOD's tilt", path)
+    if asked is None and not stack and mrc_header.is_unrotated(header):
+        nx, ny, nz = header.size
+        _warn(
+            f"a reconstruction of IMOD's tilt that was not rotated, {nx} × {ny} × {nz}: what is "
+            "read as y is the thickness; state reorient='rx' to turn it as trimvol -rx does, or "
+            "'no' to keep it",
+            path,
+        )
+    return asked == "rx"
+
+
 def _decide_spacing(header: Header, stack: bool, path: Path) -> float:
     spacing, doubt = mrc_header.pixel_spacing(header, stack)
     _warn(doubt, path)
@@ -136,55 +170,40 @@ def _warn(doubt: str, path: Path) -> None:
         warnings.warn(f"{path}: {doubt}", GuessWarning, stacklevel=4)
 
 
-def _load(path: Path) -> tuple[Header, NDArray[Any]]:
+def _load(path: Path) -> tuple[Header, Any]:
     """Return the header and the data as stored, 3D."""
     import numpy as np
 
     with reading_bytes(path) as file:
+        raw = file.read(mrc_header.SIZE)
+        header = mrc_header.parse(raw, path)
+        shape, data = header.stored_shape, np.empty(0)
         if isinstance(file, io.BufferedReader):  # not that of a decompression
-            header = mrc_header.parse(file.read(mrc_header.SIZE), path)
             mrc_header.check_length(header, path.stat().st_size, path)
-            shape = header.stored_shape
-            data: NDArray[Any] = np.memmap(path, header.dtype, "r", header.offset, shape)
+            data = np.memmap(path, header.dtype, "r", header.offset, shape)
         else:
-            header, data = _load_compressed(file, path)
-    return header, _unpacked(data, header) if header.mode == mrc_header.PACKED else data
+            content, length = read_through(raw, file, header.offset, header.data_size)
+            mrc_header.check_length(header, length, path)
+            data = np.frombuffer(content, header.dtype).reshape(shape)
+            data = data.astype(data.dtype.newbyteorder("="), copy=False)
+    return header, data
 
 
-def _load_compressed(file: IO[bytes], path: Path) -> tuple[Header, NDArray[Any]]:
-    import numpy as np
+def _arranged(header: Header, stored: Any, is_stack: bool, turned: bool) -> Any:
+    """Return the pixels as zyx, or yx, in native byte order; all of it lazily."""
+    from cryotypes.image._arrays import Reordered, native
 
-    header = mrc_header.parse(file.read(mrc_header.SIZE), path)
-    content, length = _read_through(file, header.nsymbt + header.data_size)
-    mrc_header.check_length(header, mrc_header.SIZE + length, path)
-    size = math.prod(header.stored_shape)
-    data: NDArray[Any] = np.frombuffer(content, header.dtype, size, header.nsymbt)
-    if not data.dtype.isnative:
-        data = data.astype(data.dtype.newbyteorder("="))
-    return header, data.reshape(header.stored_shape)
+    one = stored.shape[header.transposition[0]] == 1 and not is_stack
+    if header.packed:
+        from ._mrc_packed import Packed
 
-
-def _read_through(file: IO[bytes], wanted: int) -> tuple[bytearray, int]:
-    """Return the bytes wanted, and how many there are: the end holds the checksum.
-
-    In pieces: a damaged header may want more than there is memory.
-    """
-    content, length = bytearray(), 0
-    while piece := file.read(PIECE):
-        length += len(piece)
-        content += piece[: max(wanted - len(content), 0)]
-    return content, length
-
-
-def _unpacked(packed: NDArray[Any], header: Header) -> NDArray[Any]:
-    """Spread two pixels a byte, the low half first; rows end at a full byte."""
-    import numpy as np
-
-    nx, ny, nz = header.size
-    data = np.empty((nz, ny, nx), np.uint8)
-    data[..., 0::2] = packed & 15
-    data[..., 1::2] = packed[..., : nx // 2] >> 4
-    return data
+        order = list(header.transposition)
+        unpacked = Packed(stored, header.columns)
+        return Reordered(unpacked, order[1:] if one else order)
+    data = stored.transpose(header.transposition)
+    if turned:
+        data = data[:, ::-1].transpose(1, 0, 2)
+    return native(data[0] if one else data)
 
 
 def write(
@@ -219,101 +238,47 @@ def write(
         If values do not fit the dtype, or the shape is not that of an image, a volume or a stack.
     """
     path = Path(path)
-    data = as_array(image.data)
+    data = sliceable(image.data)
     shape = checked_shape(tuple(data.shape), bool(image.stack), path)
-    cast = Cast(data, _target(data.dtype, dtype, path), path)
+    target = target_dtype(data.dtype, dtype, tuple(_WRITTEN), _WIDER, path)
+    cast = Cast(data, target, path, measure=target.kind != "c")
     spacing = max(float(image.pixel_spacing), 0.0)
-    mode = _WRITTEN[cast.target.name]
-    header = mrc_header.new(shape, mode, spacing, image.stack, volume=data.ndim == 3)
+    volume = len(data.shape) == 3
+    header = mrc_header.new(shape, _WRITTEN[target.name], spacing, image.stack, volume=volume)
     try:
         with writing_bytes(path, overwrite) as file:
-            _write_all(file, header, cast, twice=compression_of(path) != "")
+            if compression_of(path):
+                _write_compressed(file, header, cast)
+            else:
+                file.write(header.pack())
+                write_raw(file, mrc_header.SIZE, cast, order="<")
+                file.seek(0)
+                file.write(_with_statistics(header, cast.moments).pack())
     except (struct.error, OverflowError) as error:
         raise WriteError(f"size or pixel spacing do not fit the header ({error})", path) from error
-    report = _report(image, header, path)
-    if data.dtype.newbyteorder("=") != cast.target:
-        lost = cast.changed and dtype is None
-        (report.lost if lost else report.converted)["dtype"] = cast.summary
-    return report
+    return _report(image, header, report_on(image, "mrc", path, cast, dtype), path)
 
 
-def _target(found: np.dtype[Any], asked: DTypeLike | None, path: Path) -> np.dtype[Any]:
-    """Choose the dtype to write: that asked for, the same, or one that holds the values."""
-    import numpy as np
-
-    if found.kind not in "biufc":
-        raise WriteError(f"expected numbers, found an array of {found}", path)
-    if asked is not None:
-        target = np.dtype(asked).newbyteorder("=")
-        if target.name not in _WRITTEN or (found.kind == "c" and target.kind != "c"):
-            known = "complex64" if found.kind == "c" else ", ".join(_WRITTEN)
-            raise WriteError(f"{found} can be written as {known}, not as {target}", path)
-        return target
-    if found.name in _WRITTEN:
-        return found.newbyteorder("=")
-    kinds = {"c": np.complex64, "b": np.int8}
-    return np.dtype(np.uint16 if found.name == "uint8" else kinds.get(found.kind, np.float32))
+def _write_compressed(file: IO[bytes], header: Header, cast: Cast) -> None:
+    """Write what cannot be changed where it begins: statistics first, so all is read twice."""
+    with cast.sections(times=2) as sections:
+        for _ in sections:
+            pass
+        file.write(_with_statistics(header, sections.moments).pack())
+        for piece in sections:
+            file.write(as_bytes(piece.astype(piece.dtype.newbyteorder("<"), copy=False)))
 
 
-def _write_all(file: IO[bytes], header: Header, cast: Cast, *, twice: bool) -> None:
-    """Write header and data; the statistics in the header need all data first.
-
-    A compressed file cannot be changed where it begins, so the data are gone through twice.
-    """
-    statistics = _Statistics()
-    if twice:
-        for piece in cast.pieces():
-            statistics.add(piece)
-        header = statistics.put_in(header)
-    file.write(header.pack())
-    for piece in cast.pieces():
-        if not twice:
-            statistics.add(piece)
-        file.write(piece.astype(piece.dtype.newbyteorder("<"), copy=False).tobytes())
-    if not twice:
-        file.seek(0)
-        file.write(statistics.put_in(header).pack())
+def _with_statistics(header: Header, found: Moments | None) -> Header:
+    """Return the header with minimum, maximum, mean and rms, if all values are finite."""
+    if found is None or found.count < found.total:
+        return header
+    low, high, mean = found.minimum, found.maximum, found.mean
+    return mrc_header.with_statistics(header, low, high, mean, found.deviation)
 
 
-class _Statistics:
-    """Minimum, maximum, mean and deviation of pieces, merged as they come (Chan's formula)."""
-
-    def __init__(self) -> None:
-        self.count, self.mean, self.squares = 0, 0.0, 0.0
-        self.low, self.high = math.inf, -math.inf
-
-    def add(self, piece: NDArray[Any]) -> None:
-        """Take in a piece; complex or infinite ones make all of it unknown."""
-        import numpy as np
-
-        flat = piece.reshape(-1)
-        for start in range(0, flat.size, PIECE >> 4):
-            part = flat[start : start + (PIECE >> 4)]
-            if part.dtype.kind == "c" or not np.isfinite(part).all():
-                self.mean = math.nan
-                return
-            self._merge(part.astype(np.float64))
-
-    def _merge(self, values: NDArray[np.float64]) -> None:
-        size, mean = values.size, float(values.mean())
-        self.low, self.high = min(self.low, values.min()), max(self.high, values.max())
-        values -= mean
-        difference, total = mean - self.mean, self.count + size
-        self.squares += float(values @ values) + difference**2 * self.count * size / total
-        self.mean += difference * size / total
-        self.count = total
-
-    def put_in(self, header: Header) -> Header:
-        """Return the header with the statistics, if they are known."""
-        if math.isnan(self.mean):
-            return header
-        rms = math.sqrt(self.squares / self.count)
-        return mrc_header.with_statistics(header, self.low, self.high, self.mean, rms)
-
-
-def _report(image: Any, header: Header, path: Path) -> LossReport:
-    """Say what reading the file will give back, but for the dtype."""
-    report = LossReport(str(path), "mrc", kept=["data"])
+def _report(image: Any, header: Header, report: LossReport, path: Path) -> LossReport:
+    """Say what reading the file will give back."""
     suffix, sections = suffix_of(path), header.size[2]
     stack, _ = mrc_header.stack_flag(header, sections, suffix)
     if stack == bool(image.stack):
@@ -329,13 +294,6 @@ def _report(image: Any, header: Header, path: Path) -> LossReport:
         report.kept.append("pixel_spacing")
     else:
         report.assumed["pixel_spacing"] = "unknown, is written as a cell of size 0"
-    named = strip_path_and_suffix(path.name)
-    if image.experiment_id == named:
-        report.kept.append("experiment_id")
-    elif image.experiment_id:
-        report.lost["experiment_id"] = f"the file's name says {named!r}"
-    else:
-        report.assumed["experiment_id"] = f"{named!r}, the file's name"
     return report
 
 
@@ -349,7 +307,7 @@ FORMAT = Format(
     read=read,
     write=write,
     keeps=frozenset({"data", "pixel_spacing", "stack"}),
-    tolerance={"pixel_spacing": 1e-5},
+    tolerance={"pixel_spacing": 1e-6},
     evidence=(
         "documentation: MRC2014 standard; run: files and headers of RELION 3.1.3 and IMOD 4.8.2, "
         "mrcfile 1.5.4 as an independent reader and writer; source: IMOD's and EMAN2's for the "

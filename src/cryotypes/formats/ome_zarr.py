@@ -14,20 +14,21 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cryotypes._progress import Work
 from cryotypes.errors import GuessWarning, MissingPackageError, ReadError, WriteError
-from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 
 from . import _multiscales
 from ._format import Format
+from ._image_data import Cast, checked_shape, checked_spacing, report_on, sliceable
 from ._multiscales import ANGSTROM
-from ._slabs import Cast, as_array, checked_shape, checked_spacing
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import DTypeLike
 
     from cryotypes.image import Image
+    from cryotypes.loss import LossReport
 
     from ._format import Head
     from ._multiscales import Axis, Level, Multiscales
@@ -77,8 +78,8 @@ def read(
     Returns
     -------
     Image
-        The data are zyx or yx: the zarr array itself if its axes are z, y, x, else an array that
-        reads what is sliced. Axes that are not spatial (t, c) must have size one and are dropped.
+        The data are zyx or yx, and read when they are sliced. Axes that are not spatial (t, c)
+        must have size one and are dropped.
         Translations are not applied: positions count voxels of the level. ``metadata`` has the
         multiscales as they stand.
 
@@ -98,10 +99,13 @@ def read(
 
     Notes
     -----
-    A chunk that is not there holds zeros, as zarr defines it; one that is damaged is an error of
-    zarr's when it is sliced.
+    A chunk that is not there holds zeros, as zarr defines it; one that is damaged is a ReadError
+    when it is sliced.
     """
     from cryotypes.image import Image
+
+    _zarr("reading OME-Zarr")
+    from ._zarr_arrays import View
 
     path = Path(path)
     given = None if pixel_spacing is None else checked_spacing(pixel_spacing)
@@ -118,7 +122,7 @@ def read(
     if len(order) == 2 and is_stack:
         order = [-1, *order]
     return Image(
-        data=_data(array, order, path),
+        data=View(array, order, path),
         experiment_id=_named(path) if experiment_id is None else experiment_id,
         pixel_spacing=spacing,
         source=path,
@@ -157,13 +161,17 @@ def _choose(metadata: Multiscales, level: int, path: Path) -> Level:
 def _open(path: Path, level: Level, zarr_format: int) -> Any:
     """Open a level's array; nothing but its metadata is read."""
     zarr = _zarr("reading OME-Zarr")
+    from ._zarr_store import CheckedStore
+
     folder = path / level.path
     if not (folder / {2: ".zarray", 3: "zarr.json"}[zarr_format]).is_file():
         raise ReadError(f"level {level.path!r} is missing, or is no array", path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is not in zarr's specification yet
-            array = zarr.open_array(store=str(folder), mode="r", zarr_format=zarr_format)
+            store = CheckedStore(folder, read_only=True)
+            array = zarr.open_array(store=store, mode="r", zarr_format=zarr_format)
+            store.expect(array, path / level.path)
             dtype, shape = array.dtype, tuple(array.shape)
     except MemoryError:
         raise
@@ -185,14 +193,6 @@ def _order(axes: list[Axis], shape: tuple[int, ...], path: Path) -> list[int]:
     if any(n != 1 for i, n in enumerate(shape) if i not in places.values()):
         raise ReadError(f"expected size 1 of axes other than z, y, x, found {listing}", path)
     return [places[name] for name in "zyx" if name in places]
-
-
-def _data(array: Any, order: list[int], path: Path) -> Any:
-    if order == [0, 1, 2] and array.ndim == 3:
-        return array
-    from ._zarr_arrays import View
-
-    return View(array, order, path)
 
 
 def _spacing(
@@ -250,8 +250,9 @@ def write(
     """Write an Image in chunks, a block at a time, with coarser levels beside it.
 
     The directory is written aside and renamed when it is whole; an old one is replaced only then.
-    Chunks are 64 to 128 voxels a side, or a whole image of a stack. That data are a stack, or of
-    unknown spacing, stands in a note (attribute ``cryotypes``) that other programs do not read.
+    Chunks are 64 to 128 voxels a side, or a whole image of a stack, compressed with zstd. That
+    data are a stack, or of unknown spacing, stands in a note (attribute ``cryotypes``) that other
+    programs do not read.
 
     Parameters
     ----------
@@ -290,7 +291,7 @@ def write(
     from ._zarr_arrays import writing_directory
 
     path, stack = Path(path), bool(image.stack)
-    data = as_array(image.data)
+    data = sliceable(image.data)
     checked_shape(tuple(data.shape), stack, path)
     cast = Cast(data, _target(data.dtype, dtype, path), path)
     spacing = max(float(image.pixel_spacing), 0.0)
@@ -300,11 +301,7 @@ def write(
         group = zarr.open_group(store=str(temporary), mode="w", zarr_format=_VERSIONS[version])
         factors = _write_levels(group, cast, stack, levels)
         group.attrs.update(_attributes(image, path, version, spacing, stack, factors))
-    report = _report(image, path)
-    if data.dtype.newbyteorder("=") != cast.target:
-        lost = cast.changed and dtype is None
-        (report.lost if lost else report.converted)["dtype"] = cast.summary
-    return report
+    return _report(image, report_on(image, "ome-zarr", path, cast, dtype, _named(path)))
 
 
 def _target(found: np.dtype[Any], asked: DTypeLike | None, path: Path) -> np.dtype[Any]:
@@ -326,27 +323,22 @@ def _target(found: np.dtype[Any], asked: DTypeLike | None, path: Path) -> np.dty
 
 def _write_levels(group: Any, cast: Cast, stack: bool, levels: int) -> list[tuple[int, ...]]:
     """Write all levels; return by how much each is smaller than the first, for each axis."""
-    import numpy as np
+    from ._zarr_arrays import halve
 
-    from ._zarr_arrays import blocks, mean
-
-    shape = tuple(int(n) for n in cast.data.shape)
-    array = _create(group, "0", shape, cast.target, stack)
-    for block in blocks(shape, array.chunks, cast.target.itemsize):
-        array[block] = cast.convert(np.asarray(cast.data[block]))
-    factors = [(1,) * len(shape)]
-    for level in range(1, levels):
-        step = tuple(1 if n == 1 or (stack and i == 0) else 2 for i, n in enumerate(shape))
+    shapes, steps = [cast.shape], [(1,) * len(cast.shape)]
+    while len(shapes) < levels:
+        step = tuple(1 if n == 1 or (stack and i == 0) else 2 for i, n in enumerate(shapes[-1]))
         if max(step) == 1:
             break
-        shape = tuple(-(-n // f) for n, f in zip(shape, step, strict=True))
+        steps.append(step)
+        shapes.append(tuple(-(-n // f) for n, f in zip(shapes[-1], step, strict=True)))
+    work = Work(sum(math.prod(shape) for shape in [cast.shape, *shapes[:-1]]))
+    array, factors = _create(group, "0", cast.shape, cast.target, stack), steps[:1]
+    for _ in cast.blocks(array.chunks, work, array.__setitem__):
+        pass
+    for level, (shape, step) in enumerate(zip(shapes[1:], steps[1:], strict=True), 1):
         finer, array = array, _create(group, str(level), shape, cast.target, stack)
-        for block in blocks(shape, array.chunks, cast.target.itemsize * math.prod(step)):
-            source = tuple(
-                slice(b.start * f, min(b.stop * f, n))
-                for b, f, n in zip(block, step, finer.shape, strict=True)
-            )
-            array[block] = mean(np.asarray(finer[source]), step)
+        halve(finer, array, step, work)
         factors.append(tuple(a * b for a, b in zip(factors[-1], step, strict=True)))
     return factors
 
@@ -362,14 +354,30 @@ def _create(group: Any, name: str, shape: tuple[int, ...], dtype: Any, stack: bo
         shape=shape,
         dtype=dtype,
         chunks=chunks,
+        compressors=_compressor(third),
         chunk_key_encoding={"name": "default" if third else "v2", "separator": "/"},
         dimension_names=list("zyx"[-len(shape) :]) if third else None,
     )
 
 
+def _compressor(third: bool) -> Any:
+    """Return zstd with a checksum: Blosc, which zarr would take, does not notice cut chunks."""
+    if third:
+        from zarr.codecs import ZstdCodec
+
+        return ZstdCodec(level=1, checksum=True)
+    from numcodecs import Zstd
+
+    return Zstd(level=1, checksum=True)
+
+
 def _chunk(size: int, most: int) -> int:
-    """Cut a size into equal parts: more than half of the most, if there is more than one."""
-    return -(-size // -(-size // most))
+    """Cut a size into equal parts: more than half of the most, if there is more than one.
+
+    Those are even, that two of a level make one of the next.
+    """
+    parts = -(-size // most)
+    return size if parts == 1 else -(-size // (2 * parts)) * 2
 
 
 def _attributes(
@@ -409,20 +417,13 @@ def _attributes(
     return {"ome": {"version": version, "multiscales": [multiscales]}, "cryotypes": note}
 
 
-def _report(image: Any, path: Path) -> LossReport:
-    """Say what reading the file will give back, but for the dtype."""
-    report = LossReport(str(path), "ome-zarr", kept=["data", "stack"])
+def _report(image: Any, report: LossReport) -> LossReport:
+    """Say what reading the file will give back."""
+    report.kept.append("stack")
     if image.pixel_spacing > 0:
         report.kept.append("pixel_spacing")
     else:
         report.assumed["pixel_spacing"] = "unknown, is written as a scale of 1 without unit"
-    named = _named(path)
-    if image.experiment_id == named:
-        report.kept.append("experiment_id")
-    elif image.experiment_id:
-        report.lost["experiment_id"] = f"the file's name says {named!r}"
-    else:
-        report.assumed["experiment_id"] = f"{named!r}, the file's name"
     return report
 
 

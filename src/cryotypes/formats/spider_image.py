@@ -81,10 +81,9 @@ def read(
     Returns
     -------
     Image
-        float32, zyx, or yx if there is one section that is not a stack. A memory map of a
-        big-endian file has a big-endian dtype, its values are right. Rows are in the order of the
-        file, as RELION reads and writes them. ``metadata`` holds the words of the header under
-        SPIDER's names.
+        float32, zyx, or yx if there is one section that is not a stack; a memory map, or, of a
+        big-endian file, converted where it is sliced. Rows are in the order of the file, as RELION
+        reads and writes them. ``metadata`` holds the words of the header under SPIDER's names.
 
     Raises
     ------

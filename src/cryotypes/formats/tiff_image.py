@@ -12,31 +12,38 @@ import importlib.util
 import math
 import warnings
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cryotypes.errors import FormatError, GuessWarning, MissingPackageError, ReadError, WriteError
-from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 
 from . import _tiff_tags as tiff_tags
 from ._files import writing
 from ._format import Format, Head, compression_of
-from ._slabs import Cast, as_array, checked_shape, checked_spacing
+from ._image_data import (
+    Cast,
+    checked_shape,
+    checked_spacing,
+    report_on,
+    sliceable,
+    target_dtype,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import numpy as np
     from numpy.typing import DTypeLike, NDArray
 
     from cryotypes.image import Image
+    from cryotypes.loss import LossReport
 
 _WRITTEN = (
     *("uint8", "int8", "uint16", "int16", "uint32", "int32", "uint64", "int64"),
     *("float16", "float32", "float64", "complex64", "complex128"),
 )
+_WIDER = {"b": "uint8", "f": "float64", "c": "complex128"}
 _CLASSIC = 2**32 - 2**25  # bytes; more than that needs BigTIFF
 _TAGS = ("XResolution", "YResolution", "ResolutionUnit", "Software", "DateTime")
 _DENSEST = 1 << 17  # pixels a stored byte may stand for; a damaged size asks for more
@@ -96,7 +103,10 @@ def read(
     -----
     Resolutions of printers (72, 96, 300 dpi; more than 1 µm a pixel) and 1/1 mean "unset".
     """
+    import numpy as np
+
     from cryotypes.image import Image
+    from cryotypes.image._arrays import Reordered, native
 
     path = Path(path)
     given = None if pixel_spacing is None else checked_spacing(pixel_spacing)
@@ -106,26 +116,22 @@ def read(
         file.seek(0)
         with _damage(path):
             pages = tiff_tags.count_pages(file)
-    with _opened(path) as tif:
-        axes, data = _data(tif, pages, path, stack)
+    with opened(path) as tif:
+        axes, data = _data(tif, pages, path, stack, flip_y)
         metadata, doubt, spacing = _facts(tif, pages, flip_y)
     if given is None and doubt:
         warnings.warn(f"{path}: {doubt}", GuessWarning, stacklevel=3)
     is_stack = (len(axes) == 3 and axes[0] != "Z") if stack is None else bool(stack)
     if data.ndim == 2 and is_stack:
-        data = data[None]
+        data = data[None] if isinstance(data, np.ndarray) else Reordered(data, (-1, 0, 1))
     return Image(
-        data=_flipped(data) if flip_y else data,
+        data=native(data),
         experiment_id=strip_path_and_suffix(path.name) if experiment_id is None else experiment_id,
         pixel_spacing=spacing if given is None else given,
         source=path,
         stack=is_stack,
         metadata=metadata,
     )
-
-
-def _flipped(data: Any) -> Any:
-    return data.flipped() if isinstance(data, _Pages) else data[..., ::-1, :]
 
 
 @contextmanager
@@ -140,7 +146,8 @@ def _damage(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Any]:
+def opened(path: Path) -> Iterator[Any]:
+    """Open for reading; what the library complains of is a ReadError."""
     try:
         import tifffile
     except ImportError as error:
@@ -149,8 +156,8 @@ def _opened(path: Path) -> Iterator[Any]:
         yield tif
 
 
-def _data(tif: Any, pages: int, path: Path, stack: bool | None) -> tuple[str, Any]:
-    """Return axes and data as stored."""
+def _data(tif: Any, pages: int, path: Path, stack: bool | None, flip_y: bool) -> tuple[str, Any]:
+    """Return axes and data as stored, but for the direction of the rows."""
     page = tif.pages.first
     if int(page.compression) in tiff_tags.EER:
         raise ReadError(
@@ -166,15 +173,20 @@ def _data(tif: Any, pages: int, path: Path, stack: bool | None) -> tuple[str, An
     if len(tif.pages) != pages or (offset is None and math.prod(shape[:-2]) != pages):
         raise ReadError(f"expected {pages} pages, found {len(tif.pages)} of shape {shape}", path)
     if offset is not None:
-        return axes, _mapped(path, offset, dtype.newbyteorder(tif.byteorder), shape, size)
+        stored = _mapped(path, offset, dtype.newbyteorder(tif.byteorder), shape, size)
+        return axes, stored[..., ::-1, :] if flip_y else stored
     for other in tif.pages:
         _check_page(other, size, path)
     if page.compression != 1 and importlib.util.find_spec("imagecodecs") is None:
         raise MissingPackageError(
             "imagecodecs", "tiff", f"reading {path} ({page.compression.name})"
         )
-    lazy = _Pages(path, (pages, shape[-2], shape[-1]), dtype)
-    return axes, lazy[0] if len(shape) == 2 else lazy
+    from cryotypes.image._arrays import Reordered
+
+    from ._tiff_pages import Pages
+
+    lazy = Pages(path, (pages, shape[-2], shape[-1]), dtype.newbyteorder("="), flip_y)
+    return axes, Reordered(lazy, (1, 2)) if len(shape) == 2 else lazy
 
 
 def _axes(tif: Any, path: Path, stack: bool | None) -> tuple[str, tuple[int, ...]]:
@@ -227,57 +239,6 @@ def _check_page(page: Any, size: int, path: Path) -> None:
     stored = sum(page.databytecounts)
     if bits > 8 * stored * (1 if keyframe.compression == 1 else _DENSEST):
         raise ReadError(f"{where}: expected {bits // 8} bytes of pixels, found {stored}", path)
-
-
-@dataclass(frozen=True)
-class _Pages:
-    """The pages of a file as an array; they are decoded when they are asked for."""
-
-    path: Path
-    shape: tuple[int, int, int]
-    dtype: np.dtype[Any]
-    flip: bool = False
-    ndim: int = 3
-
-    def flipped(self) -> _Pages:
-        """Return the same with reversed rows."""
-        return _Pages(self.path, self.shape, self.dtype, not self.flip)
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    def __getitem__(self, key: Any) -> Any:
-        import numpy as np
-
-        first, *rest = key if isinstance(key, tuple) and key else (key,)
-        if isinstance(first, bool) or not isinstance(first, (int, slice, np.integer)):
-            return np.asarray(self)[key]
-        chosen = np.arange(self.shape[0])[first]
-        data = self._load(np.atleast_1d(chosen))
-        return data[(slice(None) if chosen.ndim else 0, *rest)]
-
-    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
-        import numpy as np
-
-        if copy is False:
-            raise ValueError("the pages of a file cannot be an array without a copy")
-        data = self._load(np.arange(self.shape[0]))
-        return data if dtype is None else data.astype(dtype)
-
-    def _load(self, numbers: NDArray[Any]) -> NDArray[Any]:
-        import numpy as np
-
-        data = np.empty((len(numbers), *self.shape[1:]), self.dtype)
-        with _opened(self.path) as tif:
-            for row, number in zip(data, numbers.tolist(), strict=True):
-                page = tif.pages[number].asarray()
-                if page.shape != row.shape:
-                    raise ReadError(
-                        f"page {number + 1}: expected shape {row.shape}, found {page.shape}",
-                        self.path,
-                    )
-                row[...] = page[::-1] if self.flip else page
-        return data
 
 
 def _facts(tif: Any, pages: int, flip_y: bool) -> tuple[dict[str, Any], str, float]:
@@ -345,16 +306,13 @@ def write(
         raise ValueError(f"compression: expected none, lzw or deflate, found {compression!r}")
     if compression_of(path):
         raise WriteError("a TIFF file is compressed by compression=, not by a suffix", path)
-    data = as_array(image.data)
+    data = sliceable(image.data)
     shape = checked_shape(tuple(data.shape), bool(image.stack), path)
-    cast = Cast(data, _target(data.dtype, dtype, path), path)
-    report = _report(image, shape[0], data.ndim == 3, path, flip_y)
+    cast = Cast(data, target_dtype(data.dtype, dtype, _WRITTEN, _WIDER, path), path)
     with writing(path, overwrite) as temporary:
         _write_pages(temporary, cast, shape, image, compression, flip_y)
-    if data.dtype.newbyteorder("=") != cast.target:
-        lost = cast.changed and dtype is None
-        (report.lost if lost else report.converted)["dtype"] = cast.summary
-    return report
+    report = report_on(image, "tiff", path, cast, dtype)
+    return _report(image, report, shape[0], len(data.shape) == 3, flip_y)
 
 
 def _write_pages(
@@ -365,6 +323,8 @@ def _write_pages(
     compression: str,
     flip_y: bool,
 ) -> None:
+    if not image.stack and shape[0] > 1 and shape[2] == 1:
+        compression = "none"  # tifffile takes sections of one column for one page, if so asked
     try:
         import tifffile
 
@@ -375,9 +335,12 @@ def _write_pages(
     resolution = tiff_tags.resolution(float(image.pixel_spacing))
     size = math.prod(shape) * cast.target.itemsize + 1024 * shape[0]
     axes = None if image.stack or shape[0] == 1 else {"axes": "ZYX"}
-    with tifffile.TiffWriter(path, bigtiff=size > _CLASSIC, ome=False, imagej=False) as tif:
+    with (
+        cast.sections() as sections,
+        tifffile.TiffWriter(path, bigtiff=size > _CLASSIC, ome=False, imagej=False) as tif,
+    ):
         tif.write(
-            _pages(cast, flip_y),
+            _pages(sections, len(cast.shape) == 2, flip_y),
             shape=shape,
             dtype=cast.target,
             photometric="minisblack",  # else three or four frames become one page in colour
@@ -389,36 +352,17 @@ def _write_pages(
         )
 
 
-def _pages(cast: Cast, flip_y: bool) -> Iterator[NDArray[Any]]:
+def _pages(sections: Iterable[NDArray[Any]], one: bool, flip_y: bool) -> Iterator[NDArray[Any]]:
     import numpy as np
 
-    pieces = cast.pieces()
-    slabs = pieces if cast.data.ndim == 3 else iter([np.concatenate(list(pieces))[None]])
+    slabs = [np.concatenate(list(sections))[None]] if one else sections
     for slab in slabs:
         for page in slab:
             yield np.ascontiguousarray(page[::-1] if flip_y else page)
 
 
-def _target(found: np.dtype[Any], asked: DTypeLike | None, path: Path) -> np.dtype[Any]:
-    """Choose the dtype to write: that asked for, the same, or one that holds the values."""
-    import numpy as np
-
-    if found.kind not in "biufc":
-        raise WriteError(f"expected numbers, found an array of {found}", path)
-    if asked is not None:
-        target = np.dtype(asked).newbyteorder("=")
-        if target.name not in _WRITTEN or (found.kind == "c" and target.kind != "c"):
-            known = [name for name in _WRITTEN if found.kind != "c" or name.startswith("complex")]
-            raise WriteError(f"{found} can be written as {', '.join(known)}, not {target}", path)
-        return target
-    if found.name in _WRITTEN:
-        return found.newbyteorder("=")
-    return np.dtype({"b": np.uint8, "c": np.complex128}.get(found.kind, np.float64))
-
-
-def _report(image: Any, pages: int, volume: bool, path: Path, flip_y: bool) -> LossReport:
-    """Say what reading the file will give back, but for the dtype."""
-    report = LossReport(str(path), "tiff", kept=["data"])
+def _report(image: Any, report: LossReport, pages: int, volume: bool, flip_y: bool) -> LossReport:
+    """Say what reading the file will give back."""
     if pages == 1 and image.stack:
         report.lost["stack"] = "one page is read as an image (y, x)"
     else:
@@ -435,13 +379,6 @@ def _report(image: Any, pages: int, volume: bool, path: Path, flip_y: bool) -> L
         )
     else:
         report.kept.append("pixel_spacing")
-    named = strip_path_and_suffix(path.name)
-    if image.experiment_id == named:
-        report.kept.append("experiment_id")
-    elif image.experiment_id:
-        report.lost["experiment_id"] = f"the file's name says {named!r}"
-    else:
-        report.assumed["experiment_id"] = f"{named!r}, the file's name"
     return report
 
 

@@ -9,15 +9,15 @@ if TYPE_CHECKING:
     from ._comparison import compare_projection_models as compare_projection_models
     from ._explanations import Explanation as Explanation
     from ._handedness import flip_z as flip_z
-    from ._images import ImageStatistics as ImageStatistics
-    from ._images import bin_image as bin_image
-    from ._images import bin_poses as bin_poses
-    from ._images import central_slice as central_slice
-    from ._images import contrast_limits as contrast_limits
-    from ._images import crop as crop
-    from ._images import crop_poses as crop_poses
-    from ._images import orthogonal_slices as orthogonal_slices
-    from ._images import statistics as statistics
+    from ._image_binning import bin_image as bin_image
+    from ._image_binning import bin_poses as bin_poses
+    from ._image_cropping import crop as crop
+    from ._image_cropping import crop_poses as crop_poses
+    from ._image_slices import ImageStatistics as ImageStatistics
+    from ._image_slices import central_slice as central_slice
+    from ._image_slices import contrast_limits as contrast_limits
+    from ._image_slices import orthogonal_slices as orthogonal_slices
+    from ._image_slices import statistics as statistics
     from ._model_comparison import ModelComparison as ModelComparison
     from ._pixels import apply_shifts as apply_shifts
     from ._pixels import rescale as rescale
@@ -32,7 +32,7 @@ else:
         __name__,
         {
             "Explanation": "_explanations",
-            "ImageStatistics": "_images",
+            "ImageStatistics": "_image_slices",
             "ModelComparison": "_model_comparison",
             "PoseComparison": "_pose_comparison",
             "Projection": "_projection",
@@ -40,19 +40,19 @@ else:
             "Triangulation": "_triangulation",
             "apply_shifts": "_pixels",
             "backproject": "_backprojection",
-            "bin_image": "_images",
-            "bin_poses": "_images",
-            "central_slice": "_images",
+            "bin_image": "_image_binning",
+            "bin_poses": "_image_binning",
+            "central_slice": "_image_slices",
             "compare_poses": "_pose_comparison",
             "compare_projection_models": "_comparison",
-            "contrast_limits": "_images",
-            "crop": "_images",
-            "crop_poses": "_images",
+            "contrast_limits": "_image_slices",
+            "crop": "_image_cropping",
+            "crop_poses": "_image_cropping",
             "flip_z": "_handedness",
-            "orthogonal_slices": "_images",
+            "orthogonal_slices": "_image_slices",
             "project": "_projection",
             "rescale": "_pixels",
-            "statistics": "_images",
+            "statistics": "_image_slices",
             "triangulate": "_triangulation",
         },
     )

@@ -4,6 +4,7 @@ from cryotypes._lazy import lazy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from ._dask import to_dask as to_dask
     from ._protocol import Image as Image
     from ._protocol import ImageProtocol as ImageProtocol
     from ._protocol import MicrographProtocol as MicrographProtocol
@@ -19,6 +20,7 @@ else:
             "ImageProtocol": "_protocol",
             "MicrographProtocol": "_protocol",
             "TomogramProtocol": "_protocol",
+            "to_dask": "_dask",
             "validate_image": "_validators",
             "validate_micrograph": "_validators",
             "validate_tomogram": "_validators",
@@ -30,6 +32,7 @@ __all__ = [
     "ImageProtocol",
     "MicrographProtocol",
     "TomogramProtocol",
+    "to_dask",
     "validate_image",
     "validate_micrograph",
     "validate_tomogram",

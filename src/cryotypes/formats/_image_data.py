@@ -1,0 +1,364 @@
+"""What readers and writers of images share: checks, conversion piece by piece, the report."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+from cryotypes._progress import Work
+from cryotypes.errors import WriteError
+from cryotypes.loss import LossReport
+from cryotypes.names import strip_path_and_suffix
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+    from typing import IO
+
+    import numpy as np
+    from numpy.typing import DTypeLike, NDArray
+
+    from cryotypes.image._arrays import Box
+    from cryotypes.image._moments import Moments
+
+PIECE = 1 << 24  # bytes read at a time where there is no array yet
+_MAPPED = 1 << 25  # bytes of a file that are mapped at a time to be written
+
+
+def checked_spacing(value: float) -> float:
+    if not (math.isfinite(value) and value >= 0):
+        raise ValueError(f"pixel_spacing: expected a positive number in angstrom, found {value!r}")
+    return float(value)
+
+
+def checked_shape(shape: tuple[int, ...], stack: bool, path: Path) -> tuple[int, int, int]:
+    if len(shape) not in ((3,) if stack else (2, 3)) or 0 in shape:
+        wanted = "a stack (n, y, x)" if stack else "an image (y, x) or a volume (z, y, x)"
+        raise WriteError(f"expected {wanted} that is not empty, found shape {shape}", path)
+    nz, ny, nx = (1, *map(int, shape))[-3:]
+    return nz, ny, nx
+
+
+def target_dtype(
+    found: np.dtype[Any],
+    asked: DTypeLike | None,
+    written: Sequence[str],
+    wider: dict[str, str],
+    path: Path,
+) -> np.dtype[Any]:
+    """Choose the dtype to write: that asked for, the same, or one that holds the values.
+
+    Parameters
+    ----------
+    found : dtype
+    asked : dtype, optional
+    written : sequence of str
+        Names of the dtypes that the format has.
+    wider : dict
+        What the others are written as, by name or kind; numbers of kinds that are not in it, and
+        of which none are written, are refused.
+    path : Path
+
+    Raises
+    ------
+    WriteError
+    """
+    import numpy as np
+
+    complex_too = any(name.startswith("complex") for name in written)
+    if found.kind not in ("biufc" if complex_too else "biuf"):
+        wanted = "numbers" if complex_too else "real numbers"
+        raise WriteError(f"expected {wanted}, found an array of {found}", path)
+    if asked is not None:
+        target = np.dtype(asked).newbyteorder("=")
+        known = [name for name in written if found.kind != "c" or name.startswith("complex")]
+        if target.name not in known:
+            raise WriteError(f"{found} can be written as {', '.join(known)}, not {target}", path)
+        return target
+    if found.name in written:
+        return found.newbyteorder("=")
+    return np.dtype(wider.get(found.name) or wider[found.kind])
+
+
+def sliceable(data: Any) -> Any:
+    """Return data that have a shape and numpy's dtype and can be sliced; lazy ones as they are."""
+    from cryotypes.image._arrays import sliceable as checked
+
+    return checked(data)
+
+
+class Cast:
+    """An array of any kind, converted piece by piece on all cores; changed values are counted.
+
+    Parameters
+    ----------
+    data : array
+    target : dtype
+    path : Path
+        For errors.
+    measure : bool
+        Whether ``moments`` of the converted values are wanted, after each time through.
+    """
+
+    def __init__(
+        self, data: Any, target: np.dtype[Any], path: Path, *, measure: bool = False
+    ) -> None:
+        self.data, self.target, self.path, self._measure = data, target, path, measure
+        self.shape: tuple[int, ...] = tuple(int(n) for n in data.shape)
+        self._lock = threading.Lock()
+        self._forget()
+
+    def _forget(self) -> None:
+        self.changed, self.largest = 0, 0.0
+        self.moments: Moments | None = None
+
+    def blocks(
+        self,
+        chunks: Sequence[int] | None = None,
+        work: Work | None = None,
+        put: Callable[[Box, NDArray[Any]], None] | None = None,
+    ) -> Iterator[tuple[Box, NDArray[Any]]]:
+        """Give boxes and the converted data in them, in order of the boxes' corners.
+
+        Parameters
+        ----------
+        chunks : sequence of int, optional
+            Boxes are made of whole ones.
+        work : Work, optional
+            Told of each value.
+        put : callable, optional
+            Called with each pair by several threads at a time, before it is given.
+        """
+        from cryotypes.image._arrays import chunks_of
+        from cryotypes.image._moments import Moments
+        from cryotypes.image._pieces import blocks, in_threads, load, volume
+
+        self._forget()
+        self.moments = Moments() if self._measure else None
+        itemsize = max(self.data.dtype.itemsize, self.target.itemsize)
+        boxes = list(blocks(self.shape, itemsize, chunks, chunks_of(self.data)))
+
+        def piece(box: Box) -> tuple[Box, NDArray[Any], Moments | None]:
+            found = self.convert(load(self.data, box))
+            if put is not None:
+                put(box, found)
+            return box, found, Moments.of(found) if self._measure else None
+
+        work = Work(math.prod(self.shape)) if work is None else work
+        for box, found, moments in in_threads(piece, boxes, volume(boxes[0]) * itemsize):
+            if moments is not None and self.moments is not None:
+                self.moments.join(moments)
+            yield box, found
+            work.add(found.size)
+
+    @contextmanager
+    def sections(self, times: int = 1) -> Iterator[_Sections]:
+        """Give something whose iteration gives the converted data in slabs of the first axis.
+
+        Data in chunks that are deep along z would have to be read many times for that: they are
+        put in order in a temporary file first.
+
+        Parameters
+        ----------
+        times : int
+            How often it will be gone through.
+        """
+        import numpy as np
+
+        from cryotypes.image._arrays import chunks_of
+        from cryotypes.image._pieces import PIECE as SLAB
+
+        chunks = chunks_of(self.data)
+        size = math.prod(self.shape)
+        if chunks is None or chunks[0] * (size // self.shape[0]) * self.target.itemsize <= 4 * SLAB:
+            yield _Sections(self, Work(size * times))
+            return
+        work = Work(size * (times + 1))
+        with tempfile.TemporaryFile(dir=self.path.resolve().parent) as file:
+            write_raw(file, 0, self, work)
+            file.flush()
+            ordered = np.memmap(file, self.target, "r", 0, self.shape)
+            again = Cast(ordered, self.target, self.path, measure=self._measure)
+            yield _Sections(again, work)
+
+    @property
+    def summary(self) -> str:
+        """What the conversion did."""
+        what = f"{self.data.dtype.name} is written as {self.target.name}"
+        if not self.changed:
+            return f"{what}, all values are the same"
+        total = math.prod(self.shape)
+        return f"{what}, {self.changed} of {total} values change, by up to {self.largest:.3g}"
+
+    def convert(self, old: NDArray[Any]) -> NDArray[Any]:
+        """Convert one piece, and count what changes."""
+        import numpy as np
+
+        wide = old.dtype.kind in "iu" and old.dtype.itemsize == 8  # numpy: safe as float64
+        if np.can_cast(old.dtype, self.target, "safe") and not (wide and self.target.kind == "f"):
+            return old.astype(self.target, copy=False)
+        if self.target.kind in "iu":
+            rounded = np.rint(old) if old.dtype.kind == "f" else old
+            self._refuse_outside(rounded)
+            new = rounded.astype(self.target)
+        else:
+            with np.errstate(over="ignore"):
+                new = old.astype(self.target)
+            self._refuse_infinite(old, new)
+        self._count(old, new)
+        return new
+
+    def _refuse_outside(self, values: NDArray[Any]) -> None:
+        import numpy as np
+
+        low, high, limits = values.min().item(), values.max().item(), np.iinfo(self.target)
+        if not (limits.min <= low and high <= limits.max):  # also if NaN
+            raise WriteError(
+                f"values from {low} to {high} do not fit {self.target.name} "
+                f"({limits.min} to {limits.max})",
+                self.path,
+            )
+
+    def _refuse_infinite(self, old: NDArray[Any], new: NDArray[Any]) -> None:
+        import numpy as np
+
+        outside = np.isfinite(old) & ~np.isfinite(new)
+        if outside.any():
+            raise WriteError(
+                f"values up to {np.abs(old[outside]).max():g} do not fit {self.target.name} "
+                f"(±{np.finfo(self.target).max:g})",
+                self.path,
+            )
+
+    def _count(self, old: NDArray[Any], new: NDArray[Any]) -> None:
+        import numpy as np
+
+        kind = old.dtype.kind
+        new = new if kind == "c" else new.real
+        with np.errstate(invalid="ignore"):
+            changed = (new.astype(old.dtype) != old) & ~np.isnan(old)
+        if kind in "iu":  # beyond its range there is no way back to an integer
+            changed |= new >= np.float64(2.0 ** (8 * old.dtype.itemsize - (kind == "i")))
+        if changed.any():
+            wide = np.complex128 if kind == "c" else np.float64
+            change = np.abs(new[changed].astype(wide) - old[changed].astype(wide)).max()
+            with self._lock:
+                self.changed += int(changed.sum())
+                self.largest = max(self.largest, float(change))
+
+
+class _Sections:
+    """Converted data in slabs of the first axis, each time it is gone through."""
+
+    def __init__(self, cast: Cast, work: Work) -> None:
+        self._cast, self._work = cast, work
+
+    @property
+    def moments(self) -> Moments | None:
+        """Those of the last time it was gone through, if they are wanted."""
+        return self._cast.moments
+
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        from cryotypes.image._arrays import chunks_of
+
+        shape = self._cast.shape
+        chunks = chunks_of(self._cast.data)
+        whole = (1 if chunks is None else chunks[0], *shape[1:])
+        for _, piece in self._cast.blocks(whole, self._work):
+            yield piece
+
+
+def write_raw(
+    file: IO[bytes],
+    offset: int,
+    cast: Cast,
+    work: Work | None = None,
+    order: Literal["=", "<", ">"] = "=",
+) -> None:
+    """Write converted data as they are, x fastest, wherever their pieces belong.
+
+    Parameters
+    ----------
+    file : file
+        Open for reading and writing; it is made as long as it takes.
+    offset : int
+        Where the data begin.
+    cast : Cast
+    work : Work, optional
+        Told of each value.
+    order : {"=", "<", ">"}
+        Of the bytes.
+    """
+    dtype, shape = cast.target.newbyteorder(order), cast.shape
+    file.truncate(offset + math.prod(shape) * dtype.itemsize)
+    for box, piece in cast.blocks(work=work):
+        swapped = piece.astype(dtype, copy=False)
+        if all(b.stop - b.start == n for b, n in zip(box[1:], shape[1:], strict=True)):
+            file.seek(offset + box[0].start * math.prod(shape[1:]) * dtype.itemsize)
+            file.write(as_bytes(swapped))
+        else:
+            _write_part(file, offset, shape, box, swapped)
+
+
+def as_bytes(piece: NDArray[Any]) -> Any:
+    """Return the bytes of a piece; they are copied only if they are not in order."""
+    import numpy as np
+
+    return np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data
+
+
+def _write_part(
+    file: IO[bytes], offset: int, shape: tuple[int, ...], box: Box, piece: NDArray[Any]
+) -> None:
+    """Write a box of rows that are not whole; a part of the file is mapped at a time."""
+    import numpy as np
+
+    file.flush()
+    section = math.prod(shape[1:]) * piece.dtype.itemsize
+    step = max(1, _MAPPED // section)
+    for start in range(0, len(piece), step):
+        part = piece[start : start + step]
+        first = box[0].start + start
+        whole = (len(part), *shape[1:])
+        mapped = np.memmap(file, piece.dtype, "r+", offset + first * section, whole)
+        mapped[(slice(None), *box[1:])] = part
+        del mapped
+
+
+def report_on(
+    image: Any,
+    format: str,
+    path: Path,
+    cast: Cast,
+    asked: DTypeLike | None = None,
+    named: str | None = None,
+) -> LossReport:
+    """Begin a report: data, dtype and experiment_id; stack and spacing are the format's.
+
+    Parameters
+    ----------
+    image : Image
+    format : str
+    path : Path
+    cast : Cast
+        After the data were written.
+    asked : dtype, optional
+        What was asked for: then it is no loss.
+    named : str, optional
+        What a reader takes for the experiment, by default the file's name.
+    """
+    report = LossReport(str(path), format, kept=["data"])
+    if cast.data.dtype.newbyteorder("=") != cast.target:
+        lost = cast.changed and asked is None
+        (report.lost if lost else report.converted)["dtype"] = cast.summary
+    named = strip_path_and_suffix(path.name) if named is None else named
+    if image.experiment_id == named:
+        report.kept.append("experiment_id")
+    elif image.experiment_id:
+        report.lost["experiment_id"] = f"the file's name says {named!r}"
+    else:
+        report.assumed["experiment_id"] = f"{named!r}, the file's name"
+    return report

@@ -1,0 +1,149 @@
+"""Arrays of any kind and size, gone through piece by piece on all cores, in little memory."""
+
+from __future__ import annotations
+
+import math
+import mmap
+import os
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from ._arrays import Box
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+PIECE = 1 << 23  # bytes of a piece, if a chunk is not more
+_AT_ONCE = 1 << 26  # bytes of all pieces that are worked on
+
+
+def blocks(
+    shape: Sequence[int], itemsize: int, *chunks: Sequence[int] | None, most: int | None = None
+) -> Iterator[Box]:
+    """Cut a shape into boxes of whole chunks, long in x, of no more than ``most`` bytes.
+
+    Parameters
+    ----------
+    shape : sequence of int
+    itemsize : int
+        Bytes of a value.
+    *chunks : sequence of int or None
+        What must not be cut: the first wins, those that follow as far as the size permits.
+    most : int, optional
+        By default `PIECE`; one chunk is the least.
+    """
+    limit = PIECE if most is None else most
+    steps = [1] * len(shape)
+    for number, chunk in enumerate(c for c in chunks if c is not None):
+        whole = [s * -(-min(c, n) // s) for s, c, n in zip(steps, chunk, shape, strict=True)]
+        if number == 0 or math.prod(whole) * itemsize <= max(limit, _AT_ONCE):
+            steps = whole
+    for axis in reversed(range(len(shape))):
+        fit = max(1, limit // (math.prod(steps) * itemsize))
+        steps[axis] = min(fit * steps[axis], shape[axis])
+    yield from _grid(shape, steps)
+
+
+def slabs(shape: Sequence[int], itemsize: int, multiple: int = 1) -> Iterator[slice]:
+    """Cut the first axis into slabs of a multiple of some sections."""
+    section = math.prod(shape[1:]) * itemsize * multiple
+    step = max(1, PIECE // section) * multiple
+    for start in range(0, shape[0], step):
+        yield slice(start, min(start + step, shape[0]))
+
+
+def _grid(shape: Sequence[int], steps: Sequence[int]) -> Iterator[Box]:
+    import itertools
+
+    starts = [range(0, n, step) for n, step in zip(shape, steps, strict=True)]
+    for corner in itertools.product(*starts):
+        yield tuple(
+            slice(start, min(start + step, n))
+            for start, step, n in zip(corner, steps, shape, strict=True)
+        )
+
+
+def volume(box: Box) -> int:
+    """Return how many values a box without steps holds."""
+    return math.prod(b.stop - b.start for b in box)
+
+
+def load(array: Any, box: Any) -> NDArray[Any]:
+    """Read a piece; what was mapped into memory for that is let go.
+
+    The pages of a memory map count as this process's memory for as long as they are mapped, though
+    nobody else needs that memory until it is asked for; batch systems kill jobs for it.
+    """
+    piece = array[box]
+    if not isinstance(piece, np.memmap):
+        return np.asarray(piece)
+    found = np.array(piece)
+    _let_go(piece)
+    return found
+
+
+def _let_go(piece: np.memmap[Any, Any]) -> None:
+    mapping = getattr(piece, "_mmap", None)
+    if getattr(piece, "mode", "") != "r" or mapping is None or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    first, last = _ends(piece)
+    base = np.frombuffer(mapping, np.uint8).__array_interface__["data"][0]
+    start = (first - base) // mmap.PAGESIZE * mmap.PAGESIZE
+    mapping.madvise(mmap.MADV_DONTNEED, start, last - base - start)
+
+
+def _ends(array: NDArray[Any]) -> tuple[int, int]:
+    """Return the addresses of the first byte and after the last."""
+    first = last = array.__array_interface__["data"][0]
+    for size, stride in zip(array.shape, array.strides, strict=True):
+        if stride < 0:
+            first += (size - 1) * stride
+        else:
+            last += (size - 1) * stride
+    return first, last + array.itemsize
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def in_threads(
+    function: Callable[[Item], Result], items: Iterable[Item], size: int
+) -> Iterator[Result]:
+    """Apply a function to all items on all cores; give the results in order, and hold few.
+
+    Parameters
+    ----------
+    function : callable
+        It should spend its time in numpy or in decompression, which use cores side by side.
+    items : iterable
+    size : int
+        Bytes that one item takes: large ones are worked on by fewer threads.
+    """
+    workers = max(1, min(cores(), _AT_ONCE // max(size, 1)))
+    if workers == 1:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Any] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for one in waiting:
+                one.cancel()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _SUFFIXES = re.compile(
     r"\.(mrcs?|st|ali|preali|rec|map|tomostar|star|xml|xf|tlt|rawtlt|aln|mdoc|edf|com|eer|tiff?"
     r"|hdf5?|h5|zarr|em|json|ndjson|jsonl|tbl|motl|csv|tsv|parquet|mod|coords|box|cbox|cs|parx?"
-    r"|xyz|pts|dm4|spi|gz|bz2)$",
+    r"|xyz|pts|dm[34]|spi|gz|bz2)$",
     re.IGNORECASE,
 )
 _SLASH = re.compile(r"[\\/]")

@@ -10,6 +10,7 @@ BUILT_IN = (
     "tiff_image",
     "em_image",
     "spider_image",
+    "dm_image",
     "cryosparc_cs",
     "cistem_star",
     "cistem_par",

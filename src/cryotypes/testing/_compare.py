@@ -192,7 +192,7 @@ class _Comparison:
         if a.dtype.kind in "iub" and b.dtype.kind in "iub":
             bad, size = a != b, np.abs(a.astype(float) - b.astype(float))
         elif a.dtype.kind in "fcu" and b.dtype.kind in "fcu":
-            with np.errstate(invalid="ignore"):  # inf - inf
+            with np.errstate(invalid="ignore", over="ignore"):  # inf - inf; largest and smallest
                 size = np.abs(a - b)
             same = (a == b) | (np.isnan(a) & np.isnan(b))
             bad = ~same & ~(size <= allowed)

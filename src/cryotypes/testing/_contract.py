@@ -7,12 +7,14 @@ import inspect
 import re
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cryotypes.errors import WriteError
+from cryotypes.image import Image
 from cryotypes.io import options_of
 from cryotypes.poseset._operations import changed
 
@@ -28,6 +30,8 @@ from ._subject import Subject, registered, simpler_forms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from cryotypes.formats import Format
     from cryotypes.loss import LossReport
@@ -70,7 +74,7 @@ def check_format(
         What the geometry needs and data or file do not tell, e.g. ``{"box_size": 64}``.
     samples : dict, optional
         What is written, by the name of the case, instead of the `zoo`: for formats that write only
-        what has certain features. "three" must be among them.
+        what has certain features, or images of certain shapes. "three" must be among them.
     directory : Path, optional
         An empty one to work in (pytest's ``tmp_path``); by default a temporary one.
 
@@ -81,8 +85,9 @@ def check_format(
 
     Notes
     -----
-    A format may refuse with a WriteError what it cannot hold: several experiments, z, features.
-    ``format.tolerance`` holds for values up to 1000, and in proportion beyond.
+    A format may refuse with a WriteError what it cannot hold: several experiments, z, features;
+    values of an image, but not its shape. ``format.tolerance`` holds for values up to 1000, and in
+    proportion beyond.
     """
     with contextlib.ExitStack() as stack:
         if directory is None:
@@ -105,9 +110,19 @@ def _check_writing(subject: Subject) -> None:
     check_interruption(subject)
     if subject.format.read is not None:
         check_paths(subject)
-        for case in ("three", "numbers and text"):
+        for case in ("three", "numbers and text", "stack"):
             if case in cases:
                 check_damage(subject, subject.example(case)[1])
+        if subject.format.kind == "image":
+            _check_compressed_damage(subject, cases["three"])
+
+
+def _check_compressed_damage(subject: Subject, image: Any) -> None:
+    for compression in subject.format.compression:
+        path = subject.new_path()
+        path = path.with_name(path.name + compression)
+        subject.write(image, path, compression)
+        check_damage(subject, path)
 
 
 def check_declaration(subject: Subject) -> None:
@@ -164,19 +179,26 @@ def _check_example(subject: Subject, path: Path) -> None:
     data = subject.read_well(path, case)
     if subject.format.write is not None:
         check_round_trip(subject, case, data)
-    elif path.is_file():
-        check_damage(subject, Path(shutil.copy(path, subject.new_path(path.name))))
+    else:
+        copied = subject.new_path(path.name)
+        (shutil.copytree if path.is_dir() else shutil.copy)(path, copied)
+        check_damage(subject, copied)
 
 
 def check_round_trip(subject: Subject, case: str, data: Any) -> None:
     """Write and read; what differs must be neither promised nor concealed."""
     found: object = "nothing"
     written = False
+    least = "positions x and y to be kept"
+    if subject.format.kind == "image":
+        least = "whole numbers in this shape to be written"
     for parts in simpler_forms(data):
         try:
             reports = [_round_trip(subject, case, part) for part in parts]
         except WriteError as error:
             found = error
+            if subject.format.kind == "image" and _is_promised(subject, "data", case):
+                subject.fail(case, f"data is promised in keeps, but refused: {error}")
             continue
         written = True
         losses = [report.lost["position"] for report in reports if "position" in report.lost]
@@ -184,7 +206,7 @@ def check_round_trip(subject: Subject, case: str, data: Any) -> None:
             return
         found = losses[0]
     if not written or case == "three":
-        subject.fail(case, f"expected at least positions x and y to be kept, found {found}")
+        subject.fail(case, f"expected at least {least}, found {found}")
 
 
 def _round_trip(subject: Subject, case: str, data: Any) -> LossReport:
@@ -226,12 +248,79 @@ def _check_kept(subject: Subject, case: str, again: Any, data: Any, report: Loss
             again, data = _with_shifts(again, add=True), _with_shifts(data, add=True)
         told = _with_columns(told, data)
         _check_some_features(subject, case, data, told)
+    if subject.format.kind == "image":
+        _check_data(subject, case, again, data, report)
+        fields = [field for field in fields if field != "data"]
     for field in fields:
         difference = _difference(subject, field, again, data, set(told))
-        promised = field in subject.format.keeps and case == "three" and field != "features"
-        if difference and ((promised and "position" not in told) or field not in told):
+        promised = _is_promised(subject, field, case) and "position" not in told
+        if difference and (promised or field not in told):
             kind = "promised in keeps" if field in subject.format.keeps else "not reported as lost"
             subject.fail(case, f"{field} is {kind}, but read and written differ: {difference}")
+
+
+def _is_promised(subject: Subject, field: str, case: str) -> bool:
+    """Whether a format must keep a field in any case: a plain one."""
+    return field in subject.format.keeps and case in ("three", "stack") and field != "features"
+
+
+def _check_data(subject: Subject, case: str, again: Any, data: Any, report: LossReport) -> None:
+    """Compare pixels; another dtype, or one section more or less around them, must be reported.
+
+    Nothing but the conversion to the dtype that was read excuses a value.
+    """
+    told = {**report.assumed, **report.converted, **report.lost}
+    unknown = not data.pixel_spacing > 0
+    subject.require(
+        not unknown or again.pixel_spacing == 0 or subject.guesses,
+        case,
+        f"the spacing is unknown, but read as {again.pixel_spacing} Å without a GuessWarning",
+    )
+    if "data" in report.lost and not _is_promised(subject, "data", case):
+        return
+    found, expected = np.asarray(again.data), np.asarray(data.data)
+    if "data" in told or "stack" in told:
+        found, expected = (_without_single_sections(array) for array in (found, expected))
+    kinds = [array.dtype.newbyteorder("=") for array in (found, expected)]
+    if kinds[0] != kinds[1]:
+        subject.require(
+            "dtype" in told, case, f"dtype is not reported as lost: {kinds[1]} became {kinds[0]}"
+        )
+        if "dtype" in report.lost:
+            given, expected = expected, _converted(expected, found.dtype)
+            beyond = np.isfinite(given) & ~np.isfinite(expected)
+            if beyond.any():
+                subject.fail(case, f"{given[beyond][0]} is finite, but does not fit {found.dtype}")
+        elif found.shape == expected.shape:
+            found, expected = _as_plain_numbers(found), _as_plain_numbers(expected)
+    tolerance = {"data": subject.format.tolerance.get("data", 0.0)}
+    try:
+        assert_same(Image(found), Image(expected), tolerance=tolerance)
+    except AssertionError as error:
+        what = (
+            "is promised in keeps" if "data" in subject.format.keeps else "is not reported as lost"
+        )
+        subject.fail(case, f"data {what}, but read and written differ: {error}")
+
+
+def _without_single_sections(data: NDArray[Any]) -> NDArray[Any]:
+    return data[0] if data.ndim == 3 and len(data) == 1 else data
+
+
+def _converted(data: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Convert as the nearest number of another dtype."""
+    if dtype.kind in "iu" and data.dtype.kind == "f":
+        data = np.rint(data)
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the imaginary part
+        return data.astype(dtype)
+
+
+def _as_plain_numbers(data: NDArray[Any]) -> NDArray[Any]:
+    """Make Python's own numbers, which compare exactly, whatever their kinds."""
+    plain = data.astype(object)
+    plain[np.isnan(data)] = None
+    return plain
 
 
 def _check_some_features(subject: Subject, case: str, data: Any, told: Mapping[str, str]) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
+import logging
 import os
+import re
 import time
+from copy import copy
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from unittest import mock
 
 import numpy as np
@@ -21,10 +25,20 @@ from cryotypes.registry import formats
 from ._compare import assert_same
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ._subject import Subject
 
 _CUTS, _CHANGES = 200, 80  # places where a file is cut, and where a byte is changed
+_IMAGE_PLACES = (1300, 700)  # of images: all of a small file
 _SLOW = 30.0  # seconds; a small file that takes longer hangs
+_MUCH = 1 << 28  # bytes; a small file that takes more is believed, whatever size it claims
+_STATUS, _PEAK = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_BEFORE = {
+    "poses": "the particles before the cut",
+    "image": "the same image",
+    "projection_model": "the tilts before the cut",
+}
 
 # What other formats ask for when their files are written to be refused.
 _USUAL = {
@@ -197,29 +211,68 @@ def _stopping_after(count: int) -> Any:
 
 
 def check_damage(subject: Subject, path: Path) -> None:
-    """Cut a small file anywhere, and change any byte; it may be destroyed."""
+    """Cut a small file anywhere, and change any byte; it may be destroyed.
+
+    Of a directory this is done to every file in it.
+    """
     whole = subject.read_well(path, "damage")
-    content = path.read_bytes()
-    for length in _some(len(content), _CUTS):
-        path.write_bytes(content[:length])
-        case = f"cut after {length} of {len(content)} bytes"
-        result, guessed = _read(subject, path, case)
-        if result is None or guessed:
-            continue
-        problem = _not_a_beginning(subject, result, whole)
-        subject.require(
-            not problem,
-            case,
-            f"expected a ReadError, a GuessWarning, or the particles before the cut; {problem}",
-        )
-    for position in _some(len(content), _CHANGES):
-        old = content[position]
-        values = (0, old ^ 1, ord("-"), 255, ord("7"), ord(" "))
-        for new in (values[position % 3], values[position % 3 + 3]):
-            damaged = content[:position] + bytes([new]) + content[position + 1 :]
-            path.write_bytes(damaged)
-            _read(subject, path, f"byte {position} changed from {old} to {new}")
-    path.write_bytes(content)
+    if subject.format.kind == "image":
+        whole = _in_memory(whole)
+    usual = subject.guesses
+    files = [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file())
+    with _silent_libraries():
+        for file in files:
+            place = "" if file == path else f"{file.relative_to(path)} "
+            _damage(subject, path, file, place, len(files), whole, usual)
+
+
+def _damage(
+    subject: Subject, path: Path, file: Path, place: str, files: int, whole: Any, usual: Any
+) -> None:
+    """Damage one of so many files; what the whole makes the reader guess is no excuse."""
+    content = file.read_bytes()
+    cuts, changes = _IMAGE_PLACES if subject.format.kind == "image" else (_CUTS, _CHANGES)
+    with file.open("r+b", buffering=0) as handle:  # to write the whole file each time takes long
+        for length in reversed(_some(len(content), -(-cuts // files))):
+            handle.truncate(length)
+            case = f"{place}cut after {length} of {len(content)} bytes"
+            result = _read(subject, path, case)
+            if result is None or subject.guesses - usual:
+                continue
+            problem = _not_a_beginning(subject, result, whole)
+            expected = f"a ReadError, a GuessWarning, or {_BEFORE[subject.format.kind]}"
+            subject.require(not problem, case, f"expected {expected}; {problem}")
+        _put(handle, 0, content)
+        for position in _some(len(content), -(-changes // files)):
+            old = content[position]
+            values = (0, old ^ 1, ord("-"), 255, ord("7"), ord(" "))
+            for new in (values[position % 3], values[position % 3 + 3]):
+                _put(handle, position, bytes([new]))
+                _read(subject, path, f"{place}byte {position} changed from {old} to {new}")
+            _put(handle, position, bytes([old]))
+
+
+def _put(file: IO[bytes], position: int, content: bytes) -> None:
+    file.seek(position)
+    file.write(content)
+
+
+@contextlib.contextmanager
+def _silent_libraries() -> Iterator[None]:
+    """Let nobody log what is wrong with the files: it is known, and very much."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+def _in_memory(image: Any) -> Any:
+    """Copy the data out of the file, which is about to change."""
+    result = copy(image)
+    result.data = np.array(image.data)
+    return result
 
 
 def _some(size: int, count: int) -> list[int]:
@@ -230,15 +283,28 @@ def _some(size: int, count: int) -> list[int]:
     return sorted({*spread, *range(size - count // 4, size)})
 
 
-def _read(subject: Subject, path: Path, case: str) -> tuple[Any, bool]:
-    start = time.monotonic()
+def _read(subject: Subject, path: Path, case: str) -> Any:
+    with contextlib.suppress(OSError):
+        _PEAK.write_text("5")  # begin anew
+    start, before = time.monotonic(), _most_memory()
     try:
-        return subject.read_and_listen(path, case)
+        return subject.read(path, case)
     except (ReadError, OSError):
-        return None, False
+        return None
     finally:
         took = time.monotonic() - start
         subject.require(took < _SLOW, case, f"reading took {took:.0f} s")
+        much = _most_memory() - before
+        subject.require(much < _MUCH, case, f"reading took {much / 2**20:.0f} MiB of memory")
+
+
+def _most_memory() -> int:
+    """Bytes that this process has held at most; 0 where the system is not Linux."""
+    try:
+        found = re.search(r"VmHWM:\s*(\d+) kB", _STATUS.read_text())
+    except OSError:
+        return 0
+    return 1024 * int(found[1]) if found else 0
 
 
 def _not_a_beginning(subject: Subject, result: Any, whole: Any) -> str | None:

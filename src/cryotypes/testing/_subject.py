@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import warnings
 from contextlib import contextmanager
-from copy import deepcopy
+from copy import copy, deepcopy
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
@@ -15,15 +16,16 @@ import pandas as pd
 from cryotypes import io, registry
 from cryotypes.errors import CryotypesWarning, GuessWarning, LossWarning, ReadError, WriteError
 from cryotypes.formats._format import Head
-from cryotypes.image import Image, validate_image
+from cryotypes.image import ImageProtocol, validate_image
 from cryotypes.poseset import validate_poseset
 from cryotypes.projectionmodel import ProjectionModel, validate_projection_model
 
-from ._zoo import zoo
+from ._zoo import NAME, image_zoo, zoo
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from cryotypes.formats import Format
     from cryotypes.loss import LossReport
@@ -38,6 +40,8 @@ class Subject:
     write_options: Mapping[str, Any]
     directory: Path
     samples: Mapping[str, Any] | None = None
+    guesses: frozenset[str] = frozenset()
+    """What the reader warned of when it last read."""
     _count: int = field(default=0, repr=False)
 
     def fail(self, case: str, sentence: str) -> NoReturn:
@@ -54,7 +58,8 @@ class Subject:
         self._count += 1
         directory = self.directory / f"{self.format.name} {self._count}"
         directory.mkdir(parents=True)
-        return directory / (name or f"poses{self.format.suffixes[0]}")
+        usual = NAME if self.format.kind == "image" else "poses"
+        return directory / (name or f"{usual}{self.format.suffixes[0]}")
 
     def read(self, path: Any, case: str) -> Any:
         """Read, and see that the result is valid.
@@ -64,22 +69,21 @@ class Subject:
         ReadError, OSError
             The reader's own; anything else is a failure.
         """
-        return self.read_and_listen(path, case)[0]
-
-    def read_and_listen(self, path: Any, case: str) -> tuple[Any, bool]:
-        """Read; and tell whether the reader warned of a guess."""
         function = {"poses": io.read_poses, "image": io.read_image}.get(
             self.format.kind, io.read_projection_model
         )
         with self.only_our_warnings(case) as caught:
             try:
                 result: Any = function(path, format=self.format.name, **self.read_options)
-                self.check_valid(result, case)
+                self.check_valid(result, case, lazy=Path(path).is_dir())
             except (ReadError, OSError, AssertionError, KeyboardInterrupt):
                 raise
             except BaseException as error:  # the panics of Rust are no Exceptions
                 self.fail(case, f"expected a ReadError, found {type(error).__name__}: {error}")
-        return result, any(issubclass(w.category, GuessWarning) for w in caught)
+            finally:
+                found = [w for w in caught if issubclass(w.category, GuessWarning)]
+                self.guesses = frozenset(str(w.message) for w in found)
+        return result
 
     def read_well(self, path: Any, case: str) -> Any:
         """Read what must be readable."""
@@ -121,15 +125,26 @@ class Subject:
                 found = f"{warning.category.__name__}: {warning.message}"
                 self.fail(case, f"expected no warning but cryotypes' own, found {found}")
 
-    def check_valid(self, result: Any, case: str) -> None:
-        """See that the result is what a format of this kind gives."""
+    def check_valid(self, result: Any, case: str, *, lazy: bool = False) -> None:
+        """See that the result is what a format of this kind gives.
+
+        Raises
+        ------
+        ReadError
+            If the data cannot be read though the image can: where they are in files of their own
+            (``lazy``), and a library reads them, this may be an error of that library's.
+        """
+        ndim: Any = 0
+        if self.format.kind == "image":
+            self.require(isinstance(result, ImageProtocol), case, "expected an Image")
+            ndim = _loaded(result, lazy).ndim
         try:
             if self.format.kind == "poses":
                 self.require(isinstance(result, list) and result, case, "expected PoseSets")
                 for poses in result:
                     validate_poseset(poses)
             elif self.format.kind == "image":
-                validate_image(result, ndim=np.asarray(result.data).ndim)  # type: ignore[arg-type]
+                validate_image(result, ndim=ndim)
             else:
                 validate_projection_model(result)
         except ValueError as error:
@@ -144,8 +159,7 @@ class Subject:
         if self.format.kind == "poses":
             return dict(zoo())
         if self.format.kind == "image":
-            data = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
-            return {"three": Image(data, experiment_id="TS_01", pixel_spacing=2.5)}
+            return dict(image_zoo())
         tilts = pd.DataFrame(
             {
                 "rotation_x": [0.5, 0.0, 0.0],
@@ -193,9 +207,12 @@ class Subject:
 def simpler_forms(data: Any) -> Iterator[list[Any]]:
     """Yield data as they are, and what a format may take that refuses them.
 
-    One experiment a file; then without z; then without features, by a plain name.
+    One experiment a file; then without z; then without features, by a plain name. Images: the
+    same shape in single precision; then in small whole numbers.
     """
     yield [data]
+    if isinstance(data, ImageProtocol):
+        yield from ([_with_plain_values(data, dtype)] for dtype in ("float32", "uint8"))
     if not isinstance(data, list):
         return
     if len(data) > 1:
@@ -203,6 +220,22 @@ def simpler_forms(data: Any) -> Iterator[list[Any]]:
     flat = [[_without_z(poses)] for poses in data]
     yield flat
     yield [[replace(part[0], features=None, experiment_id="TS_01")] for part in flat]
+
+
+def _loaded(image: Any, lazy: bool) -> NDArray[Any]:
+    try:
+        return np.asarray(image.data)
+    except Exception as error:
+        if not lazy:
+            raise
+        raise ReadError(f"the data cannot be read ({error})") from error
+
+
+def _with_plain_values(image: Any, dtype: str) -> Any:
+    shape = np.shape(image.data)
+    plain = copy(image)
+    plain.data = (np.arange(np.prod(shape)) % 128).astype(dtype).reshape(shape)
+    return plain
 
 
 def _without_z(poses: Any) -> Any:

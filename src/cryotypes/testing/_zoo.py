@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from cryotypes.image import Image
 from cryotypes.poseset import PoseSet
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import DTypeLike, NDArray
     from scipy.spatial.transform import Rotation
 
 SOURCE = "zoo.star"
+NAME = "TS_01"  # an image's experiment, and the name of its file
+
+_DTYPES = (
+    *("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"),
+    *("float16", "float32", "float64", "complex64", "complex128"),
+)
 
 
 def zoo() -> dict[str, list[PoseSet]]:
@@ -130,3 +140,117 @@ def _random(n: int) -> Rotation:
 
     quaternions = np.random.default_rng(n + 1).normal(size=(n, 4))
     return Rotation.from_quat(quaternions)
+
+
+def image_zoo() -> dict[str, Image]:
+    """Return images by name, the same ones each time.
+
+    Whatever reads and writes images should give all of them back, or say that it does not. None
+    is the same when it is flipped, rolled or transposed, but for "broadcast" along z. The
+    experiment of most is the name of the file that the contract writes.
+
+    Examples
+    --------
+    >>> from cryotypes.testing._zoo import image_zoo
+    >>> image_zoo()["stack of three"]
+    Image 'TS_01': stack of 3 images 6 × 5 (xy), int16, 2.5 Å/px
+    """
+    return {
+        "three": _image((3, 4, 5)),
+        "stack": _image((5, 4, 3), stack=True),
+        **{name: _image((2, 3, 4), name) for name in _DTYPES},
+        **dict(_limits()),
+        **dict(_layouts()),
+        **dict(_shapes()),
+        **dict(_spacings()),
+        "NaN and infinity": _image((2, 3, 4), special=(np.nan, np.inf, -np.inf)),
+        "NaN, float16": _image((2, 3, 4), "float16", special=(np.nan, np.inf, -np.inf)),
+        "NaN, float64": _image((2, 3, 4), "float64", special=(np.nan, np.inf, -np.inf)),
+        "NaN, complex64": _image(
+            (2, 3, 4), "complex64", special=(complex(1, np.nan), complex(np.inf, 1))
+        ),
+        "unicode id": _image((2, 3, 4), experiment_id="Gitter α 1/TS 01"),
+        "numeric id": _image((2, 3, 4), experiment_id="001"),
+        "no id": _image((2, 3, 4), experiment_id=""),
+    }
+
+
+def _values(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """General values, none twice if there is room; floats have digits that a cast loses."""
+    rng = np.random.default_rng(sum(shape))
+    kind, size = np.dtype(dtype), int(np.prod(shape))
+    if kind.kind == "b":
+        return (rng.permutation(size) < size * 0.4).reshape(shape)
+    if kind.kind in "iu":
+        least = -(size // 2) if kind.kind == "i" else 0
+        return (rng.permutation(size) + least).reshape(shape).astype(kind)
+    data = rng.normal(0, 10, shape)
+    return (data + 1j * rng.normal(0, 10, shape) if kind.kind == "c" else data).astype(kind)
+
+
+def _image(
+    shape: tuple[int, ...],
+    dtype: DTypeLike = "float32",
+    special: tuple[Any, ...] = (),
+    **changes: Any,
+) -> Image:
+    data = _values(shape, dtype)
+    data.reshape(-1)[: len(special)] = special
+    fields = {"data": data, "experiment_id": NAME, "pixel_spacing": 2.5, "source": "zoo.mrc"}
+    return Image(**{**fields, **changes})
+
+
+def _limits() -> Iterator[tuple[str, Image]]:
+    """The largest and smallest values of each dtype, and those beside them."""
+    for name in _DTYPES[1:]:
+        kind = np.dtype(name)
+        if kind.kind in "iu":
+            whole = np.iinfo(kind)
+            special: tuple[Any, ...] = (whole.max, whole.min, whole.max - 1, whole.min + 1)
+        else:
+            real = np.finfo(kind)
+            special = (real.max, real.min, real.tiny, real.smallest_subnormal, 1 + real.eps, -0.0)
+        yield f"{name}, limits", _image((2, 3, 4), kind, special)
+
+
+def _layouts() -> Iterator[tuple[str, Image]]:
+    """Arrays that are not the plain bytes of their values."""
+    for code in ("u2", "i4", "i8", "f2", "f4", "f8", "c8"):
+        swapped = _image((2, 3, 4), f">{code}")
+        yield f"big-endian {np.dtype(code).name}", swapped
+    data = _values((4, 6, 8), "float32")
+    yield "Fortran order", _image((2, 3, 4), data=np.asfortranarray(data))
+    yield "negative strides", _image((2, 3, 4), data=data[::-1, ::-1, ::-1])
+    yield "rows from below", _image((2, 3, 4), data=data[:, ::-1])
+    yield "every other", _image((2, 3, 4), data=data[1::2, ::3, ::2])
+    yield "transposed", _image((2, 3, 4), data=data.T)
+    yield "broadcast", _image((2, 3, 4), data=np.broadcast_to(data[0], (3, 6, 8)))
+    fixed = data.copy()
+    fixed.flags.writeable = False
+    yield "read only", _image((2, 3, 4), data=fixed)
+
+
+def _shapes() -> Iterator[tuple[str, Image]]:
+    """Three or four sections, rows or columns have been taken for colours, one for none."""
+    yield "image", _image((5, 7))
+    yield "one row", _image((1, 6))
+    yield "one column", _image((6, 1))
+    yield "one pixel", _image((1, 1))
+    yield "one section", _image((1, 5, 7))
+    yield "sections of one pixel", _image((7, 1, 1))
+    yield "stack of one", _image((1, 5, 7), stack=True)
+    for count, word in ((2, "two"), (3, "three"), (4, "four")):
+        yield f"stack of {word}", _image((count, 5, 6), "int16", stack=True)
+        yield f"{word} sections", _image((count, 5, 6), "uint8")
+        yield f"{word} columns", _image((6, 5, count), "uint8")
+    yield "odd sizes", _image((7, 5, 3))
+    yield "larger than a chunk", _image((3, 131, 300), "int16")
+
+
+def _spacings() -> Iterator[tuple[str, Image]]:
+    """An unknown one, a suspicious one, and some that single precision does not hold."""
+    yield "unknown spacing", _image((2, 3, 4), pixel_spacing=0.0)
+    yield "unknown spacing of a stack", _image((2, 3, 4), pixel_spacing=0.0, stack=True)
+    for spacing in (1.0, 1.3333333, 13.79, 0.1, 0.834):
+        yield f"{spacing} Å", _image((3, 7, 11), pixel_spacing=spacing)
+    yield "1.0825 Å, stack", _image((3, 7, 11), pixel_spacing=1.0825, stack=True)

@@ -1,0 +1,148 @@
+"""What ome-zarr and ome-zarr-models say; test_images.py runs this in their environment."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+import zarr  # noqa: TID253
+from ome_zarr.format import FormatV04, FormatV05
+from ome_zarr.io import parse_url
+from ome_zarr.reader import Reader
+from ome_zarr.writer import write_image, write_multiscale
+from ome_zarr_models import open_ome_zarr
+from ome_zarr_models.v04 import Image as Model04
+from ome_zarr_models.v05 import Image as Model05
+
+import cryotypes
+from cryotypes import Image
+from cryotypes.errors import GuessWarning
+
+MODELS = {"0.4": Model04, "0.5": Model05}
+FORMATS = {"0.4": FormatV04, "0.5": FormatV05}
+DATA = np.random.default_rng(5).normal(size=(9, 20, 30)).astype(np.float32)
+OURS = {
+    "volume": Image(DATA, "volume", 2.7),
+    "stack": Image(DATA, "stack", 2.7, stack=True),
+    "image": Image(DATA[0], "image", 2.7),
+    "unknown": Image(DATA, "unknown", 0.0),
+}
+DTYPES = ("int8", "uint8", "int16", "uint16", "int32", "uint32", "float16", "float32", "float64")
+
+
+def save(tmp_path, kind, version):
+    path = tmp_path / f"{kind}.zarr"
+    cryotypes.write(OURS[kind], path, version=version)
+    return path
+
+
+@pytest.mark.parametrize("version", MODELS)
+@pytest.mark.parametrize("kind", OURS)
+def test_the_specification_is_kept(tmp_path, kind, version):
+    """The model of the version, and of no other, takes the metadata and the arrays they name."""
+    group = zarr.open_group(save(tmp_path, kind, version), mode="r")
+    model = MODELS[version].from_zarr(group)
+    assert type(open_ome_zarr(group)) is MODELS[version]
+    attributes = model.attributes if version == "0.4" else model.attributes.ome
+    (multiscale,) = attributes.multiscales
+    names = "zyx"[-OURS[kind].data.ndim :]
+    assert [axis.name for axis in multiscale.axes] == list(names)
+    assert [dataset.path for dataset in multiscale.datasets] == ["0", "1", "2"]
+    assert multiscale.name == kind
+    other = MODELS["0.5" if version == "0.4" else "0.4"]
+    with pytest.raises(Exception, match=r"multiscales|ome|zarr"):
+        other.from_zarr(group)
+
+
+@pytest.mark.parametrize(("version", "name"), [("0.4", ".zattrs"), ("0.5", "zarr.json")])
+@pytest.mark.parametrize("fault", ["scale", "axes", "path", "order"])
+def test_the_models_do_find_faults(tmp_path, version, name, fault):
+    path = save(tmp_path, "volume", version)
+    found = json.loads((path / name).read_text())
+    (multiscale,) = (found if version == "0.4" else found["attributes"]["ome"])["multiscales"]
+    if fault == "scale":
+        multiscale["datasets"][0]["coordinateTransformations"][0]["scale"].pop()
+    elif fault == "axes":
+        multiscale["axes"].pop()
+    elif fault == "path":
+        multiscale["datasets"][1]["path"] = "missing"
+    else:
+        multiscale["datasets"][1]["coordinateTransformations"].reverse()
+    (path / name).write_text(json.dumps(found))
+    with pytest.raises(Exception, match=r"(?i)scale|axes|dimension|missing|transformation"):
+        MODELS[version].from_zarr(zarr.open_group(path, mode="r"))
+
+
+@pytest.mark.parametrize("version", MODELS)
+@pytest.mark.parametrize("kind", OURS)
+def test_ome_zarr_reads_ours(tmp_path, kind, version):
+    image = OURS[kind]
+    (node,) = Reader(parse_url(str(save(tmp_path, kind, version)), fmt=FORMATS[version]()))()
+    assert len(node.data) == 3
+    np.testing.assert_array_equal(np.asarray(node.data[0]), image.data, strict=True)
+    lengths = [image.pixel_spacing or 1.0] * image.data.ndim
+    if image.stack:
+        lengths[0] = 1.0
+    assert node.metadata["coordinateTransformations"][0] == [{"type": "scale", "scale": lengths}]
+    units = [axis.get("unit") for axis in node.metadata["axes"]]
+    known = "angstrom" if image.pixel_spacing else None
+    assert units == [None if image.stack and i == 0 else known for i in range(len(units))]
+
+
+def units(axes, unit="angstrom"):
+    return dict.fromkeys([axis for axis in axes if axis in "zyx"], unit)
+
+
+def lengths(axes, length=2.7):
+    return {axis: length if axis in "zyx" else 1.0 for axis in axes}
+
+
+@pytest.mark.parametrize("version", MODELS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_its_write_image_writes(tmp_path, dtype, version):
+    data = (DATA * 100 % 100).astype(dtype)
+    more = {"fmt": FORMATS[version](), "scale": lengths("zyx"), "axes_units": units("zyx")}
+    write_image(data, str(tmp_path / "TS_01.zarr"), axes="zyx", **more)
+    found = cryotypes.read_image(tmp_path / "TS_01.zarr")
+    np.testing.assert_array_equal(np.asarray(found.data), data, strict=True)
+    assert (found.experiment_id, found.pixel_spacing, found.stack) == ("TS_01", 2.7, False)
+
+
+@pytest.mark.parametrize("version", MODELS)
+@pytest.mark.parametrize(
+    ("axes", "unit", "length"),
+    [("tczyx", "angstrom", 2.7), ("czyx", "nanometer", 0.27), ("yx", "micrometer", 0.00027)],
+)
+def test_other_axes_and_units(tmp_path, axes, unit, length, version):
+    data = DATA[0] if axes == "yx" else DATA[(None,) * (len(axes) - 3)]
+    more = {"scale": lengths(axes, length), "axes_units": units(axes, unit)}
+    write_image(data, str(tmp_path / "a.zarr"), axes=axes, fmt=FORMATS[version](), **more)
+    found = cryotypes.read_image(tmp_path / "a.zarr")
+    np.testing.assert_array_equal(np.asarray(found.data), data.reshape(found.data.shape))
+    assert found.pixel_spacing == pytest.approx(2.7, rel=1e-12)
+
+
+@pytest.mark.parametrize("version", MODELS)
+def test_without_units_it_is_a_guess(tmp_path, version):
+    more = {"axes": "zyx", "scale": lengths("zyx"), "fmt": FORMATS[version]()}
+    write_image(DATA, str(tmp_path / "a.zarr"), **more)
+    with pytest.warns(GuessWarning, match="assumed angstrom"):
+        assert cryotypes.read_image(tmp_path / "a.zarr").pixel_spacing == 2.7
+
+
+@pytest.mark.parametrize("version", MODELS)
+def test_what_its_write_multiscale_writes(tmp_path, version):
+    """Each level has its own scale; names of levels are taken from the metadata."""
+    pyramid = [DATA, DATA[::2, ::2, ::2]]
+    fmt = FORMATS[version]()
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=fmt.zarr_format)
+    scales = [[{"type": "scale", "scale": [length] * 3}] for length in (2.7, 5.4)]
+    axes = [{"name": name, "type": "space", "unit": "angstrom"} for name in "zyx"]
+    write_multiscale(pyramid, group, fmt=fmt, axes=axes, coordinate_transformations=scales)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for level, expected in enumerate(pyramid):
+            found = cryotypes.read_image(tmp_path / "a.zarr", level=level)
+            np.testing.assert_array_equal(np.asarray(found.data), expected, strict=True)
+            assert found.pixel_spacing == (2.7, 5.4)[level]
+            assert found.metadata["version"] == version

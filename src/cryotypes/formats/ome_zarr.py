@@ -147,8 +147,8 @@ def _zarr(purpose: str) -> Any:
         import zarr
     except ImportError as error:
         raise MissingPackageError("zarr", "zarr", purpose) from error
-    if int(zarr.__version__.split(".")[0]) < 3:
-        raise MissingPackageError("zarr>=3", "zarr", purpose)
+    if tuple(map(int, zarr.__version__.split(".")[:2])) < (3, 1):
+        raise MissingPackageError("zarr>=3.1", "zarr", purpose)
     return zarr
 
 

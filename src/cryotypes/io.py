@@ -69,6 +69,11 @@ def _candidates(path: Path) -> list[Format]:
     """Find the formats that recognise a file, a directory, or what names of files begin with."""
     head = Head.of(path) if path.exists() else Head(path, b"")
     readable = [f for f in formats().values() if f.read is not None]
+    named = [f for f in readable if head.suffix in f.suffixes]
+    # content and suffix together are better than content, content better than suffix
+    both = [f for f in named if f.sniff is not None and f.sniff(head)]
+    if both:
+        return both
     sniffed = [f for f in readable if f.sniff is not None and f.sniff(head)]
     if not head.data and not sniffed:
         if path.is_dir():
@@ -76,9 +81,7 @@ def _candidates(path: Path) -> list[Format]:
         if not path.exists():
             Head.of(path)  # Python's own error
         raise ReadError("the file is empty", path)
-    named = [f for f in readable if head.suffix in f.suffixes]
-    # content and suffix together are better than content, content better than suffix
-    return [f for f in sniffed if f in named] or sniffed or [f for f in named if f.sniff is None]
+    return sniffed or [f for f in named if f.sniff is None]
 
 
 def _not_recognised(path: Path, kind: Kind | None) -> str:

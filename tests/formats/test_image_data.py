@@ -336,3 +336,44 @@ def test_from_every_format_to_every_other(tmp_path, first, second, stack):
             warnings.simplefilter("ignore", GuessWarning)
             again = ct.read_image(tmp_path / f"TS_01{second}")
         assert again.pixel_spacing == pytest.approx(13.79, rel=1e-6)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_renamed_file_is_no_loss(tmp_path, suffix):
+    """An experiment that was called after its file is called after the new one."""
+    source, target = tmp_path / "TS_01.mrc", tmp_path / f"TS_01_bin4{suffix}"
+    ct.write(ct.Image(numbers((3, 4, 5)), "TS_01", 2.0), source)
+    image = ct.read_image(source, pixel_spacing=0 if suffix == ".em" else 2.0)
+    report = ct.write(image, target, strict=True)
+    assert "experiment_id" not in report.lost
+    assert "'TS_01_bin4'" in report.converted["experiment_id"]
+    assert ct.read_image(target, pixel_spacing=2.0).experiment_id == "TS_01_bin4"
+    image.experiment_id = "VLP"  # this one is no file's name
+    with pytest.warns(LossWarning, match="experiment_id"):
+        ct.write(image, target, overwrite=True)
+
+
+@pytest.mark.parametrize("chunks", [(1, 24, 27), (5, 12, 27), (40, 5, 5)])
+def test_chunks_that_lie_across_are_read_once(tmp_path, monkeypatch, chunks):
+    """Pages into chunks of OME-Zarr: by way of a temporary file, or each would be read often."""
+    monkeypatch.setattr(_pieces, "PIECE", 500)
+    monkeypatch.setattr(_pieces, "_AT_ONCE", 500)
+    monkeypatch.setattr("cryotypes.formats.ome_zarr._CHUNK", 4)
+    source, seen = Chunked(numbers((40, 24, 27)), chunks), []
+    path = tmp_path / "TS_01.zarr"
+    ct.write(ct.Image(source, "TS_01", 2.0), path, progress=seen.append)
+    assert source.read == source.all_chunks
+    assert list(tmp_path.iterdir()) == [path]
+    assert seen == sorted(seen)
+    assert seen[-1] == 1
+    np.testing.assert_array_equal(ct.read_image(path).data, source.values)
+
+
+def test_how_often_chunks_are_read():
+    shape = (10, 12)
+    boxes = list(blocks(shape, 1, (5, 4), most=1))
+    assert _pieces.rereads(boxes, None, shape) == 1
+    assert _pieces.rereads(boxes, (5, 4), shape) == 1
+    assert _pieces.rereads(boxes, (1, 2), shape) == 1
+    assert _pieces.rereads(boxes, (10, 12), shape) == 6
+    assert _pieces.rereads(boxes, (5, 6), shape) == 2  # 4 to 8 lies in two

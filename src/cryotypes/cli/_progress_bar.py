@@ -30,9 +30,11 @@ def bar(label: str) -> Iterator[Callable[[float], None]]:
         if drawn is not None and steps > shown:
             drawn.update(steps - shown)
             shown = steps
+            if steps == _STEPS:  # what is said next stands below
+                drawn.render_finish()
 
     try:
         yield progress
     finally:
-        if drawn is not None:
+        if drawn is not None and shown < _STEPS:
             drawn.render_finish()

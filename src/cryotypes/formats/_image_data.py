@@ -6,6 +6,7 @@ import math
 import tempfile
 import threading
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cryotypes._progress import Work
@@ -15,7 +16,6 @@ from cryotypes.names import strip_path_and_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
     from typing import IO
 
     import numpy as np
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 PIECE = 1 << 24  # bytes read at a time where there is no array yet
 _MAPPED = 1 << 25  # bytes of a file that are mapped at a time to be written
+_REREAD = 3  # times that a chunk may be read rather than be put into a temporary file
 
 
 def checked_spacing(value: float) -> float:
@@ -115,43 +116,58 @@ class Cast:
         self.changed, self.largest = 0, 0.0
         self.moments: Moments | None = None
 
-    def blocks(
+    def into(
         self,
+        put: Callable[[Box, NDArray[Any]], None],
         chunks: Sequence[int] | None = None,
         work: Work | None = None,
-        put: Callable[[Box, NDArray[Any]], None] | None = None,
-    ) -> Iterator[tuple[Box, NDArray[Any]]]:
-        """Give boxes and the converted data in them, in order of the boxes' corners.
+    ) -> None:
+        """Convert all, and put the pieces where they belong.
 
         Parameters
         ----------
+        put : callable
+            Called with boxes and the converted data in them, by several threads at a time and in
+            any order.
         chunks : sequence of int, optional
-            Boxes are made of whole ones.
+            Boxes are made of whole ones. If those of the source lie so differently that they would
+            have to be read many times, the data are put in order in a temporary file first.
         work : Work, optional
             Told of each value.
-        put : callable, optional
-            Called with each pair by several threads at a time, before it is given.
         """
         from cryotypes.image._arrays import chunks_of
-        from cryotypes.image._moments import Moments
-        from cryotypes.image._pieces import blocks, in_threads, load, volume
+        from cryotypes.image._pieces import in_threads, rereads, volume
 
-        self._forget()
-        self.moments = Moments() if self._measure else None
-        itemsize = max(self.data.dtype.itemsize, self.target.itemsize)
-        boxes = list(blocks(self.shape, itemsize, chunks, chunks_of(self.data)))
+        boxes = self._boxes(chunks)
+        if chunks is not None and rereads(boxes, chunks_of(self.data), self.shape) > _REREAD:
+            work = Work(2 * math.prod(self.shape)) if work is None else work
+            work.total += math.prod(self.shape)
+            with self._ordered(work) as ordered:
+                ordered.into(put, chunks, work)
+            return
 
-        def piece(box: Box) -> tuple[Box, NDArray[Any], Moments | None]:
-            found = self.convert(load(self.data, box))
-            if put is not None:
-                put(box, found)
-            return box, found, Moments.of(found) if self._measure else None
+        def do(box: Box) -> tuple[int, Moments | None]:
+            found, moments = self._load(box)
+            put(box, found)
+            return int(found.size), moments
 
         work = Work(math.prod(self.shape)) if work is None else work
-        for box, found, moments in in_threads(piece, boxes, volume(boxes[0]) * itemsize):
-            if moments is not None and self.moments is not None:
-                self.moments.join(moments)
-            yield box, found
+        self._forget()
+        for size, moments in in_threads(do, boxes, volume(boxes[0]) * self._itemsize):
+            self._join(moments)
+            work.add(size)
+
+    def slabs(self, work: Work) -> Iterator[NDArray[Any]]:
+        """Give the converted data in slabs of the first axis, in order."""
+        from cryotypes.image._arrays import chunks_of
+        from cryotypes.image._pieces import in_threads, volume
+
+        chunks = chunks_of(self.data)
+        boxes = self._boxes((1 if chunks is None else chunks[0], *self.shape[1:]))
+        self._forget()
+        for found, moments in in_threads(self._load, boxes, volume(boxes[0]) * self._itemsize):
+            self._join(moments)
+            yield found
             work.add(found.size)
 
     @contextmanager
@@ -166,23 +182,50 @@ class Cast:
         times : int
             How often it will be gone through.
         """
-        import numpy as np
-
         from cryotypes.image._arrays import chunks_of
         from cryotypes.image._pieces import PIECE as SLAB
 
-        chunks = chunks_of(self.data)
-        size = math.prod(self.shape)
+        chunks, size = chunks_of(self.data), math.prod(self.shape)
         if chunks is None or chunks[0] * (size // self.shape[0]) * self.target.itemsize <= 4 * SLAB:
             yield _Sections(self, Work(size * times))
             return
         work = Work(size * (times + 1))
+        with self._ordered(work) as ordered:
+            yield _Sections(ordered, work)
+
+    @contextmanager
+    def _ordered(self, work: Work) -> Iterator[Cast]:
+        """Convert into a temporary file, beside what is to be written."""
+        import numpy as np
+
         with tempfile.TemporaryFile(dir=self.path.resolve().parent) as file:
             write_raw(file, 0, self, work)
             file.flush()
-            ordered = np.memmap(file, self.target, "r", 0, self.shape)
-            again = Cast(ordered, self.target, self.path, measure=self._measure)
-            yield _Sections(again, work)
+            mapped = np.memmap(file, self.target, "r", 0, self.shape)
+            yield Cast(mapped, self.target, self.path, measure=self._measure)
+
+    def _boxes(self, chunks: Sequence[int] | None) -> list[Box]:
+        from cryotypes.image._arrays import chunks_of
+        from cryotypes.image._pieces import blocks
+
+        return list(blocks(self.shape, self._itemsize, chunks, chunks_of(self.data)))
+
+    @property
+    def _itemsize(self) -> int:
+        return max(int(self.data.dtype.itemsize), self.target.itemsize)
+
+    def _load(self, box: Box) -> tuple[NDArray[Any], Moments | None]:
+        from cryotypes.image._moments import Moments
+        from cryotypes.image._pieces import load
+
+        found = self.convert(load(self.data, box))
+        return found, Moments.of(found) if self._measure else None
+
+    def _join(self, moments: Moments | None) -> None:
+        if self.moments is None:
+            self.moments = moments
+        elif moments is not None:
+            self.moments.join(moments)
 
     @property
     def summary(self) -> str:
@@ -262,13 +305,7 @@ class _Sections:
         return self._cast.moments
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
-        from cryotypes.image._arrays import chunks_of
-
-        shape = self._cast.shape
-        chunks = chunks_of(self._cast.data)
-        whole = (1 if chunks is None else chunks[0], *shape[1:])
-        for _, piece in self._cast.blocks(whole, self._work):
-            yield piece
+        return self._cast.slabs(self._work)
 
 
 def write_raw(
@@ -293,14 +330,20 @@ def write_raw(
         Of the bytes.
     """
     dtype, shape = cast.target.newbyteorder(order), cast.shape
-    file.truncate(offset + math.prod(shape) * dtype.itemsize)
-    for box, piece in cast.blocks(work=work):
+    section = math.prod(shape[1:]) * dtype.itemsize
+    file.truncate(offset + shape[0] * section)
+    lock = threading.Lock()
+
+    def put(box: Box, piece: NDArray[Any]) -> None:
         swapped = piece.astype(dtype, copy=False)
-        if all(b.stop - b.start == n for b, n in zip(box[1:], shape[1:], strict=True)):
-            file.seek(offset + box[0].start * math.prod(shape[1:]) * dtype.itemsize)
-            file.write(as_bytes(swapped))
-        else:
-            _write_part(file, offset, shape, box, swapped)
+        with lock:
+            if all(b.stop - b.start == n for b, n in zip(box[1:], shape[1:], strict=True)):
+                file.seek(offset + box[0].start * section)
+                file.write(as_bytes(swapped))
+            else:
+                _write_part(file, offset, shape, box, swapped)
+
+    cast.into(put, None, work)
 
 
 def as_bytes(piece: NDArray[Any]) -> Any:
@@ -355,8 +398,11 @@ def report_on(
         lost = cast.changed and asked is None
         (report.lost if lost else report.converted)["dtype"] = cast.summary
     named = strip_path_and_suffix(path.name) if named is None else named
+    source = strip_path_and_suffix(Path(str(image.source)).name)
     if image.experiment_id == named:
         report.kept.append("experiment_id")
+    elif image.experiment_id and image.experiment_id == source:  # a file that is renamed
+        report.converted["experiment_id"] = f"{source!r} was the file's name, it is now {named!r}"
     elif image.experiment_id:
         report.lost["experiment_id"] = f"the file's name says {named!r}"
     else:

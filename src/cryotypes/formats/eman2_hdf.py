@@ -32,9 +32,10 @@ from ._image_data import (
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import DTypeLike
+    from numpy.typing import DTypeLike, NDArray
 
     from cryotypes.image import Image
+    from cryotypes.image._arrays import Box
     from cryotypes.loss import LossReport
 
     from ._hdf5_array import HdfArray, Scale
@@ -337,12 +338,15 @@ def _write_images(images: Any, cast: Cast, spacing: float, stack: bool) -> None:
         _group(images, number, shape, spacing).create_dataset("image", shape, cast.target)
         for number in range(cast.shape[0] if stack else 1)
     ]
-    for box, piece in cast.blocks():
+
+    def put(box: Box, piece: NDArray[Any]) -> None:
         if not stack:
             datasets[0][box] = piece
-            continue
+            return
         for dataset, section in zip(datasets[box[0]], piece, strict=True):
             dataset[box[1:]] = section
+
+    cast.into(put)
 
 
 def _group(images: Any, number: int, shape: tuple[int, ...], spacing: float) -> Any:

@@ -334,8 +334,7 @@ def _write_levels(group: Any, cast: Cast, stack: bool, levels: int) -> list[tupl
         shapes.append(tuple(-(-n // f) for n, f in zip(shapes[-1], step, strict=True)))
     work = Work(sum(math.prod(shape) for shape in [cast.shape, *shapes[:-1]]))
     array, factors = _create(group, "0", cast.shape, cast.target, stack), steps[:1]
-    for _ in cast.blocks(array.chunks, work, array.__setitem__):
-        pass
+    cast.into(array.__setitem__, array.chunks, work)
     for level, (shape, step) in enumerate(zip(shapes[1:], steps[1:], strict=True), 1):
         finer, array = array, _create(group, str(level), shape, cast.target, stack)
         halve(finer, array, step, work)

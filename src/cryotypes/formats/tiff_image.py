@@ -22,6 +22,7 @@ from . import _tiff_tags as tiff_tags
 from ._files import writing
 from ._format import Format, Head, compression_of
 from ._image_data import (
+    PIECE,
     Cast,
     checked_shape,
     checked_spacing,
@@ -332,6 +333,8 @@ def _write_pages(
             import imagecodecs  # noqa: F401
     except ImportError as error:
         raise MissingPackageError(error.name or "tifffile", "tiff", "writing TIFF") from error
+    from cryotypes.image._pieces import cores
+
     resolution = tiff_tags.resolution(float(image.pixel_spacing))
     size = math.prod(shape) * cast.target.itemsize + 1024 * shape[0]
     axes = None if image.stack or shape[0] == 1 else {"axes": "ZYX"}
@@ -349,6 +352,8 @@ def _write_pages(
             resolutionunit=None if resolution is None else "CENTIMETER",
             software="cryotypes",
             metadata=axes,
+            maxworkers=cores(),
+            buffersize=PIECE,
         )
 
 

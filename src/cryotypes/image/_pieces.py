@@ -23,6 +23,7 @@ Result = TypeVar("Result")
 
 PIECE = 1 << 23  # bytes of a piece, if a chunk is not more
 _AT_ONCE = 1 << 26  # bytes of all pieces that are worked on
+_MAPPED = 1 << 24  # bytes of a file that are mapped at a time to be read
 
 
 def blocks(
@@ -50,6 +51,18 @@ def blocks(
         fit = max(1, limit // (math.prod(steps) * itemsize))
         steps[axis] = min(fit * steps[axis], shape[axis])
     yield from _grid(shape, steps)
+
+
+def rereads(boxes: Sequence[Box], chunks: Sequence[int] | None, shape: Sequence[int]) -> float:
+    """Return how often a chunk is read, on average, if boxes of a grid are read one by one."""
+    if chunks is None:
+        return 1.0
+    times = 1.0
+    for axis, (chunk, size) in enumerate(zip(chunks, shape, strict=True)):
+        spans = {(box[axis].start, box[axis].stop) for box in boxes}
+        touched = sum((stop - 1) // chunk - start // chunk + 1 for start, stop in spans)
+        times *= touched / -(-size // chunk)
+    return times
 
 
 def slabs(shape: Sequence[int], itemsize: int, multiple: int = 1) -> Iterator[slice]:
@@ -83,14 +96,21 @@ def load(array: Any, box: Any) -> NDArray[Any]:
     nobody else needs that memory until it is asked for; batch systems kill jobs for it.
     """
     piece = array[box]
-    if not isinstance(piece, np.memmap):
+    if not isinstance(piece, np.memmap) or not piece.size:
         return np.asarray(piece)
-    found = np.array(piece)
-    _let_go(piece)
+    found = np.empty(piece.shape, piece.dtype)
+    axis = int(np.argmax(np.abs(piece.strides)))  # along which the file is gone through
+    before = (slice(None),) * axis
+    first, last = _ends(piece)
+    step = max(1, _MAPPED * piece.shape[axis] // (last - first))
+    for start in range(0, piece.shape[axis], step):
+        part = (*before, slice(start, start + step))
+        found[part] = piece[part]
+        _let_go(piece[part])
     return found
 
 
-def _let_go(piece: np.memmap[Any, Any]) -> None:
+def _let_go(piece: Any) -> None:
     mapping = getattr(piece, "_mmap", None)
     if getattr(piece, "mode", "") != "r" or mapping is None or not hasattr(mmap, "MADV_DONTNEED"):
         return

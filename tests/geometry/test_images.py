@@ -458,3 +458,26 @@ def test_what_is_no_image():
         with pytest.raises(ValueError, match="expected"):
             operation(ct.Image(values))
     assert ct.statistics(ct.Image([[1, 2], [3, 4]])).mean == 2.5
+
+
+def test_deep_chunks_are_read_once(monkeypatch):
+    """Of a sample, too: a section of theirs costs as much as all of it."""
+    values = np.random.default_rng(7).normal(size=(40, 24, 26)).astype(np.float32)
+    monkeypatch.setattr(_image_slices, "_SAMPLE", 1000)
+    monkeypatch.setattr(_pieces, "PIECE", 2000)
+
+    class Chunked(Lazy):
+        chunks = (20, 12, 13)
+
+    expected, image = ct.Image(values), Picture(Chunked(values))
+    assert ct.contrast_limits(image) == ct.contrast_limits(expected)
+    assert image.data.read == values.size
+    for method in ("mean", "decimate"):
+        image = Picture(Chunked(values))
+        found = ct.bin_image(image, 4, method).data
+        np.testing.assert_array_equal(found, ct.bin_image(expected, 4, method).data)
+        assert image.data.read <= values.size
+    image = Picture(Chunked(values))
+    np.testing.assert_array_equal(
+        ct.central_slice(image, "x", 3).data, ct.central_slice(expected, "x", 3).data
+    )

@@ -243,7 +243,7 @@ def _fourier(data: Any, factors: Factors) -> NDArray[Any]:
         found = np.asarray(data[0 : used[0], 0 : used[1]]).astype(float)
         return _resampled(_resampled(found, 1, factors[1]), 0, factors[0]).astype(kept)
     # one wave in x, y and z adds to all of the result: sections are added up one after the other
-    groups = list(slabs(used, np.dtype(float).itemsize))
+    groups = list(slabs(used, np.dtype(float).itemsize, depth=(chunks_of(data) or (1,))[0]))
     size = math.prod(used[1:]) * (groups[0].stop - groups[0].start) * 8
     if factors[0] == 1:
         result = np.empty(small, kept)

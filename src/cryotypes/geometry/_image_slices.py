@@ -133,8 +133,7 @@ def contrast_limits(image: Any, low: float = 0.5, high: float = 99.5) -> tuple[f
     if is_dask(data):
         values = _finite(np.asarray(data[_every(steps)]))
     else:
-        parts = [_finite(load(data, box)[_every(steps)]) for box in _sampled(data, steps[0])]
-        values = np.concatenate(parts)
+        values = np.concatenate([_finite(_picked(data, box, steps)) for box in _boxes(data, steps)])
     if not values.size:
         raise ValueError("contrast_limits: expected finite values, found none in the sample")
     black, white = np.percentile(values, [low, high])
@@ -226,15 +225,23 @@ def orthogonal_slices(image: T, thickness: int = 1) -> dict[Axis, T]:
     return {axis: central_slice(image, axis, thickness) for axis in axes}
 
 
-def _sampled(data: Any, step: int) -> Iterator[Box]:
-    """Give boxes of which one section in some is wanted, the first; of volumes only that."""
-    whole = tuple(slice(0, n) for n in data.shape[1:])
-    if len(data.shape) == 3 and step > 1:
-        for row in range(0, data.shape[0], step):
-            yield (slice(row, row + 1), *whole)
+def _boxes(data: Any, steps: Sequence[int]) -> Iterator[Box]:
+    """Give boxes that hold a sample: single sections of volumes, unless their chunks are deep."""
+    chunks, shape = chunks_of(data), data.shape
+    if chunks is not None and chunks[0] > 1:
+        yield from blocks(shape, data.dtype.itemsize, chunks)
         return
-    for rows in slabs(data.shape, data.dtype.itemsize, step):
-        yield (rows, *whole)
+    whole = tuple(slice(0, n) for n in shape[1:])
+    if len(shape) == 3 and steps[0] > 1:
+        yield from ((slice(row, row + 1), *whole) for row in range(0, shape[0], steps[0]))
+        return
+    yield from ((rows, *whole) for rows in slabs(shape, data.dtype.itemsize, steps[0]))
+
+
+def _picked(data: Any, box: Box, steps: Sequence[int]) -> NDArray[Any]:
+    """Read a box, and take what lies on the grid of the sample."""
+    grid = (slice(-b.start % step, None, step) for b, step in zip(box, steps, strict=True))
+    return load(data, box)[tuple(grid)]
 
 
 def _sampling(shape: tuple[int, ...]) -> list[int]:

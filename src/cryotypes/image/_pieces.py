@@ -65,10 +65,15 @@ def rereads(boxes: Sequence[Box], chunks: Sequence[int] | None, shape: Sequence[
     return times
 
 
-def slabs(shape: Sequence[int], itemsize: int, multiple: int = 1) -> Iterator[slice]:
-    """Cut the first axis into slabs of a multiple of some sections."""
+def slabs(
+    shape: Sequence[int], itemsize: int, multiple: int = 1, depth: int = 1
+) -> Iterator[slice]:
+    """Cut the first axis into slabs of a multiple of some sections.
+
+    Of chunks that are ``depth`` sections deep a slab holds more, for each may read all of them.
+    """
     section = math.prod(shape[1:]) * itemsize * multiple
-    step = max(1, PIECE // section) * multiple
+    step = max(1, PIECE // section, min(depth, 2 * _AT_ONCE // section)) * multiple
     for start in range(0, shape[0], step):
         yield slice(start, min(start + step, shape[0]))
 

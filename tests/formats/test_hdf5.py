@@ -314,6 +314,15 @@ def test_lazy(tmp_path, monkeypatch):
         data[0]
 
 
+@pytest.mark.parametrize("value", [np.array([13.79], "f4"), 13.79, "13.79"])
+def test_pixel_spacing_of_imod(tmp_path, value):
+    """Its files have EMAN2's layout, and an attribute of IMOD's own."""
+    path = by_hand(tmp_path / "a.hdf", numbers((3, 4, 5)), apix=())
+    with h5py.File(path, "r+") as file:
+        file["MDF/images/0"].attrs["Group.IMOD.PixelSpacing"] = value
+    assert read(path).pixel_spacing == pytest.approx(13.79, rel=1e-6)
+
+
 def test_array_protocol(tmp_path):
     data = numbers((4, 5), "int16")
     write(image(data), tmp_path / "a.hdf")

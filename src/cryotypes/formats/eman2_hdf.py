@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +45,7 @@ _IMAGES = "/MDF/images"
 # EMAN2 refuses numbers of eight bytes, and has no half precision
 _WRITTEN = ("float32", "int8", "uint8", "int16", "uint16", "int32", "uint32")
 _WIDER = {"b": "uint8", "i": "float32", "u": "float32", "f": "float32"}
+_OF_IMOD = "Group.IMOD.PixelSpacing"  # Å, in files of IMOD, which follow EMAN2's layout
 _UNEQUAL = 1e-3  # relative difference of spacings that is worth a word
 
 
@@ -261,6 +263,8 @@ def _plain(value: Any) -> Any:
 def _spacing(facts: dict[str, Any], ndim: int, path: Path) -> float:
     """Return the spacing along x, 0 if unknown, with a word on what is doubtful."""
     values = [facts.get(f"apix_{axis}") for axis in "xyz"[:ndim]]
+    with suppress(ValueError, TypeError):  # it wins in EMAN2's reader, too
+        values = [float(facts[_OF_IMOD])] * ndim if _OF_IMOD in facts else values
     known = [float(v) for v in values if isinstance(v, (int, float)) and 0 < v < math.inf]
     doubt = ""
     if not known or known[0] != values[0]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cryotypes.image._arrays import Box
+    from cryotypes.image._pieces import Box
 
 
 class Scale(NamedTuple):

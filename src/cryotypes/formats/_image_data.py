@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import DTypeLike, NDArray
 
-    from cryotypes.image._arrays import Box
     from cryotypes.image._moments import Moments
+    from cryotypes.image._pieces import Box
 
 PIECE = 1 << 24  # bytes read at a time where there is no array yet
 _MAPPED = 1 << 25  # bytes of a file that are mapped at a time to be written

@@ -11,7 +11,7 @@ from cryotypes.image._arrays import LazyArray, remappable
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from cryotypes.image._arrays import Box
+    from cryotypes.image._pieces import Box
 
 
 class Packed(LazyArray):

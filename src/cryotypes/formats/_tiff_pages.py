@@ -9,14 +9,14 @@ import numpy as np
 from cryotypes.errors import ReadError
 from cryotypes.image._arrays import LazyArray
 
-from .tiff_image import opened
+from ._tiff_file import opened
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from cryotypes.image._arrays import Box
+    from cryotypes.image._pieces import Box
 
 
 class Pages(LazyArray):

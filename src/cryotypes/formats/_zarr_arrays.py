@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cryotypes._progress import Work
-    from cryotypes.image._arrays import Box
+    from cryotypes.image._pieces import Box
 
 
 class View(Reordered):

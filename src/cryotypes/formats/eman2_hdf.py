@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     from cryotypes.image import Image
-    from cryotypes.image._arrays import Box
+    from cryotypes.image._pieces import Box
     from cryotypes.loss import LossReport
 
     from ._hdf5_array import HdfArray, Scale

@@ -11,11 +11,10 @@ from __future__ import annotations
 import importlib.util
 import math
 import warnings
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cryotypes.errors import FormatError, GuessWarning, MissingPackageError, ReadError, WriteError
+from cryotypes.errors import GuessWarning, MissingPackageError, ReadError, WriteError
 from cryotypes.names import strip_path_and_suffix
 
 from . import _tiff_tags as tiff_tags
@@ -30,6 +29,7 @@ from ._image_data import (
     sliceable,
     target_dtype,
 )
+from ._tiff_file import damage, opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -115,7 +115,7 @@ def read(
         if tiff_tags.layout(file.read(16)) is None:
             raise ReadError("expected a TIFF file, found other (or compressed) bytes", path)
         file.seek(0)
-        with _damage(path):
+        with damage(path):
             pages = tiff_tags.count_pages(file)
     with opened(path) as tif:
         axes, data = _data(tif, pages, path, stack, flip_y)
@@ -133,28 +133,6 @@ def read(
         stack=is_stack,
         metadata=metadata,
     )
-
-
-@contextmanager
-def _damage(path: Path) -> Iterator[None]:
-    """Say ReadError for what a parser of damaged bytes may raise."""
-    try:
-        yield
-    except (OSError, FormatError, ImportError):
-        raise
-    except Exception as error:
-        raise ReadError(f"damaged TIFF file ({type(error).__name__}: {error})", path) from error
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Any]:
-    """Open for reading; what the library complains of is a ReadError."""
-    try:
-        import tifffile
-    except ImportError as error:
-        raise MissingPackageError("tifffile", "tiff", f"reading {path}") from error
-    with _damage(path), tifffile.TiffFile(path) as tif:
-        yield tif
 
 
 def _data(tif: Any, pages: int, path: Path, stack: bool | None, flip_y: bool) -> tuple[str, Any]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cryotypes.image._arrays import Box
+    from cryotypes.image._pieces import Box
 
 T = TypeVar("T")
 Axis: TypeAlias = Literal["x", "y", "z"]

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ._pieces import load
+from ._pieces import Box, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from numpy.typing import DTypeLike, NDArray
-
-Box = tuple[slice, ...]  # one slice an axis, forwards, within the shape
 
 
 class LazyArray(np.lib.mixins.NDArrayOperatorsMixin):

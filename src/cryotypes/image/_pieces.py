@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from ._arrays import Box
-
+Box = tuple[slice, ...]  # one slice an axis, forwards, within the shape
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 

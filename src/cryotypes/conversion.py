@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._progress import listening, part
 from .errors import UnknownFormatError, WriteError
-from .io import _candidates, _writable, identify, options_of, write
+from .io import KINDS, _candidates, _writable, identify, options_of, write
 from .names import strip_path_and_suffix
 from .registry import get_format
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from .formats._format import Format, Kind
+    from .geometry._image_binning import BinMethod
     from .loss import LossReport
 
 _EXPERIMENT, _STEM = "{experiment_id}", "{stem}"
@@ -30,6 +31,8 @@ def convert(
     overwrite: bool = False,
     strict: bool = False,
     experiments: Sequence[str] | None = None,
+    bin_factor: int = 1,
+    bin_method: BinMethod = "mean",
     progress: Callable[[float], None] | None = None,
     **options: Any,
 ) -> list[LossReport]:
@@ -48,6 +51,9 @@ def convert(
         As for `write`.
     experiments : list of str, optional
         Only these.
+    bin_factor : int
+        Make images so many times coarser, see `bin_image`; `bin_poses` takes particles along.
+    bin_method : {"mean", "decimate", "fourier"}
     progress : callable, optional
         Called with the fraction done, 0 to 1, with every file and within large images.
     **options
@@ -63,7 +69,7 @@ def convert(
     OSError, FormatError
         See `cryotypes.errors`.
     TypeError
-        If neither format knows an option.
+        If neither format knows an option, or what is not an image is to be binned.
     """
     listed: Any = source if isinstance(source, (list, tuple)) else [source]
     sources = [Path(path) for path in listed]
@@ -71,10 +77,16 @@ def convert(
         raise ValueError("convert: expected at least one source, found none")
     reader, kind = _reader(sources[0], Path(target), from_format, to_format)
     writer = _writable(Path(str(target).replace(_STEM, "x")), kind, to_format)
+    if bin_factor != 1 and kind != "image":
+        raise TypeError(f"binning is for images; {reader.name} holds {KINDS[kind]}")
     reading, writing = _sort_options(reader, writer, options)
     work = []
     for group in [[s] for s in sources] if _STEM in str(target) else [sources]:
         data = _read(group, kind, from_format, reading)
+        if bin_factor != 1:
+            from .geometry import bin_image
+
+            data = bin_image(data, bin_factor, bin_method, lazy=bin_method != "fourier")
         work += _targets(data, kind, str(target), group[0], experiments)
     reports = []
     choices: dict[str, Any] = {"format": writer.name, "overwrite": overwrite, "strict": strict}

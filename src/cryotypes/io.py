@@ -35,7 +35,7 @@ _USUAL = {
     ("poses", ".csv"): "csv",
     ("projection_model", ".star"): "relion-tilt-series",
 }
-_KINDS = {"poses": "particle poses", "image": "an image", "projection_model": "tilt series"}
+KINDS = {"poses": "particle poses", "image": "an image", "projection_model": "tilt series"}
 
 
 def identify(path: str | PathLike[str], kind: Kind | None = None) -> Format:
@@ -87,8 +87,8 @@ def _candidates(path: Path) -> list[Format]:
 def _not_recognised(path: Path, kind: Kind | None) -> str:
     found = _candidates(path)
     if found and kind is not None:
-        listing = " or ".join(f"{f.title} ({_KINDS[f.kind]})" for f in found)
-        return f"expected {_KINDS[kind]}, found {listing}"
+        listing = " or ".join(f"{f.title} ({KINDS[f.kind]})" for f in found)
+        return f"expected {KINDS[kind]}, found {listing}"
     suffix = suffix_of(path)
     named = [f.title for f in formats().values() if f.read is not None and suffix in f.suffixes]
     if named:
@@ -156,7 +156,7 @@ def _read(path: str | PathLike[str], kind: Kind, name: str | None, options: dict
     if found.read is None:
         raise UnknownFormatError(f"{found.title} can be written but not read", path)
     if found.kind != kind:
-        raise UnknownFormatError(f"expected {_KINDS[kind]}; {found.name} is {_KINDS[found.kind]}")
+        raise UnknownFormatError(f"expected {KINDS[kind]}; {found.name} is {KINDS[found.kind]}")
     if not path.exists() and not (found.sniff is not None and found.sniff(Head(path, b""))):
         raise FileNotFoundError(f"{path} does not exist")
     check_options(found.read, options, f"reading {found.name}")
@@ -314,7 +314,7 @@ def _writable(path: Path, kind: Kind, name: str | None) -> Format:
         if found.write is None:
             raise UnknownFormatError(f"{found.title} can be read but not written", path)
         if found.kind != kind:
-            raise UnknownFormatError(f"{found.name} holds {_KINDS[found.kind]}, not {_KINDS[kind]}")
+            raise UnknownFormatError(f"{found.name} holds {KINDS[found.kind]}, not {KINDS[kind]}")
         return found
     suffix = suffix_of(path)
     writable = [f for f in formats().values() if f.write is not None and f.kind == kind]
@@ -330,6 +330,6 @@ def _writable(path: Path, kind: Kind, name: str | None) -> Format:
         raise AmbiguousFormatError(f"could be {names}; choose with format=", path)
     known = ", ".join(dict.fromkeys(s for f in writable for s in f.suffixes))
     raise UnknownFormatError(
-        f"cannot write {_KINDS[kind]} to {suffix or 'a path without suffix'!r}; there is {known}",
+        f"cannot write {KINDS[kind]} to {suffix or 'a path without suffix'!r}; there is {known}",
         path,
     )

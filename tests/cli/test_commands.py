@@ -327,3 +327,27 @@ def test_images_of_every_format_are_converted_and_described(format, tmp_path):
     run("convert", target, tmp_path / "back/TS_01.mrc")
     back = ct.read_image(tmp_path / "back/TS_01.mrc", pixel_spacing=2.5)
     np.testing.assert_array_equal(back.data, volume)
+
+
+@pytest.mark.parametrize("method", ["mean", "decimate", "fourier"])
+def test_images_are_binned(tmp_path, method):
+    values = np.random.default_rng(0).normal(size=(12, 14, 17)).astype(np.float32)
+    for name in ("TS_01", "TS_02"):
+        ct.write(ct.Image(values, name, 2.5), tmp_path / f"{name}.mrc")
+    sources = [tmp_path / "TS_01.mrc", tmp_path / "TS_02.mrc"]
+    run("convert", *sources, tmp_path / "{stem}_bin4.zarr", "--bin", 4, "--bin-method", method)
+    for name in ("TS_01", "TS_02"):
+        found = ct.read_image(tmp_path / f"{name}_bin4.zarr")
+        expected = ct.bin_image(ct.Image(values, pixel_spacing=2.5), 4, method)
+        assert (found.pixel_spacing, found.data.shape) == (10.0, (3, 3, 4))
+        np.testing.assert_array_equal(found.data, expected.data)
+
+
+def test_what_is_not_binned(project, tmp_path):
+    told = sentence("convert", project / "particles.star", tmp_path / "a.tbl", "--bin", 2, code=2)
+    assert "binning is for images" in told
+    ct.write(ct.Image(np.zeros((4, 4, 4), np.float32), "a", 2.5), tmp_path / "a.mrc")
+    assert "leaves nothing" in sentence(
+        "convert", tmp_path / "a.mrc", tmp_path / "b.mrc", "--bin", 5
+    )
+    assert not (tmp_path / "b.mrc").exists()

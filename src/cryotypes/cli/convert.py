@@ -35,6 +35,20 @@ if TYPE_CHECKING:
     help="Å per pixel, where the source does not tell or is wrong.",
 )
 @click.option(
+    "--bin",
+    "bin_factor",
+    type=click.IntRange(min=1),
+    default=1,
+    help="Make images so many times coarser.",
+)
+@click.option(
+    "--bin-method",
+    type=click.Choice(["mean", "decimate", "fourier"]),
+    default="mean",
+    show_default=True,
+    help="What a coarser voxel is; where things then are: cryotypes.bin_image, bin_poses.",
+)
+@click.option(
     "-O",
     "--option",
     "others",
@@ -53,6 +67,8 @@ def convert(
     from_format: str | None,
     to_format: str | None,
     experiments: tuple[str, ...],
+    bin_factor: int,
+    bin_method: Any,
     others: tuple[str, ...],
     report: bool,
     as_json: bool,
@@ -76,6 +92,8 @@ def convert(
             overwrite=overwrite,
             strict=strict,
             experiments=experiments or None,
+            bin_factor=bin_factor,
+            bin_method=bin_method,
             progress=progress,
             **given(**options),
             **dict(_parsed(text) for text in others),

@@ -344,7 +344,7 @@ def test_images_are_binned(tmp_path, method):
 
 
 def test_what_is_not_binned(project, tmp_path):
-    told = sentence("convert", project / "particles.star", tmp_path / "a.tbl", "--bin", 2, code=2)
+    told = sentence("convert", project / "particles.star", tmp_path / "a.tbl", "--bin", 2)
     assert "binning is for images" in told
     ct.write(ct.Image(np.zeros((4, 4, 4), np.float32), "a", 2.5), tmp_path / "a.mrc")
     assert "leaves nothing" in sentence(

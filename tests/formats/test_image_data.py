@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
+import os
+import shutil
 import threading
 import tracemalloc
 import warnings
@@ -12,7 +15,6 @@ import pytest
 
 import cryotypes as ct
 from cryotypes.errors import GuessWarning, LossWarning, WriteError
-from cryotypes.formats import _image_data
 from cryotypes.formats._image_data import Cast, write_raw
 from cryotypes.image import _pieces
 from cryotypes.image._arrays import Cropped, LazyArray, Mapped, Reordered
@@ -213,11 +215,12 @@ def test_lazy_arrays_are_indexed_like_numpys(name):
 
 
 @pytest.mark.parametrize("chunks", [(3, 5, 4), (20, 6, 27), (7, 24, 27), (1, 24, 27)])
-@pytest.mark.parametrize("order", "<>")
-def test_raw_data_in_any_order(tmp_path, monkeypatch, chunks, order):
+@pytest.mark.parametrize(("order", "at_once"), [("<", True), (">", True), ("<", False)])
+def test_raw_data_in_any_order(tmp_path, monkeypatch, chunks, order, at_once):
     """Pieces of rows that are not whole are written where they belong."""
     monkeypatch.setattr(_pieces, "PIECE", 1000)
-    monkeypatch.setattr(_image_data, "_MAPPED", 24 * 27 * 8)
+    if not at_once:
+        monkeypatch.delattr(os, "pwrite")
     values = numbers((20, 24, 27), "float64")
     source = Chunked(values, chunks)
     path = tmp_path / "raw"
@@ -377,3 +380,21 @@ def test_how_often_chunks_are_read():
     assert _pieces.rereads(boxes, (1, 2), shape) == 1
     assert _pieces.rereads(boxes, (10, 12), shape) == 6
     assert _pieces.rereads(boxes, (5, 6), shape) == 2  # 4 to 8 lies in two
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("stated", [True, False])
+def test_a_full_disk_is_said_with_the_files_name(tmp_path, monkeypatch, suffix, stated):
+    """Whatever the library says of it."""
+
+    class Full(LazyArray):
+        def _load(self, box):
+            raise OSError(errno.ENOSPC, "says\nmuch") if stated else OSError("7 of 9 bytes written")
+
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=100))
+    path = tmp_path / f"TS_01{suffix}"
+    with pytest.raises(OSError, match=r"No space left on device.*TS_01") as caught:
+        ct.write(ct.Image(Full((3, 4, 5), "float32"), "TS_01"), path)
+    assert caught.value.errno == errno.ENOSPC
+    assert not any(tmp_path.iterdir())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import bz2
+import errno
 import gzip
 import os
+import shutil
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
@@ -13,6 +15,8 @@ from ._format import compression_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+_LITTLE = 1 << 23  # bytes that are free where the next write fails
 
 
 def refuse_overwrite(path: Path, overwrite: bool) -> None:
@@ -46,8 +50,25 @@ def writing(path: Path, overwrite: bool) -> Iterator[Path]:
         elif not overwrite:
             refuse_overwrite(target, overwrite)
         temporary.replace(target)
+    except OSError as error:
+        say_if_full(error, path)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def say_if_full(error: BaseException, path: Path) -> None:
+    """Raise an error that names the file, if the disk is full.
+
+    Libraries say it in other words, or none: how many bytes they could not write.
+    """
+    if not isinstance(error, OSError):
+        return
+    full = error.errno == errno.ENOSPC
+    if error.errno is None and path.parent.is_dir():
+        full = shutil.disk_usage(path.parent).free < _LITTLE
+    if full:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
 
 
 @contextmanager
@@ -62,5 +83,5 @@ def writing_bytes(path: Path, overwrite: bool) -> Iterator[IO[bytes]]:
             with bz2.open(temporary, "wb") as compressed:
                 yield compressed
         else:
-            with temporary.open("w+b") as file:  # what is written may be mapped
+            with temporary.open("wb") as file:
                 yield file

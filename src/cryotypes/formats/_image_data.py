@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import tempfile
 import threading
 from contextlib import contextmanager
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from cryotypes.image._pieces import Box
 
 PIECE = 1 << 24  # bytes read at a time where there is no array yet
-_MAPPED = 1 << 25  # bytes of a file that are mapped at a time to be written
 _REREAD = 3  # times that a chunk may be read rather than be put into a temporary file
 
 
@@ -330,20 +330,45 @@ def write_raw(
         Of the bytes.
     """
     dtype, shape = cast.target.newbyteorder(order), cast.shape
-    section = math.prod(shape[1:]) * dtype.itemsize
-    file.truncate(offset + shape[0] * section)
+    file.truncate(offset + math.prod(shape) * dtype.itemsize)
+    file.flush()
     lock = threading.Lock()
 
     def put(box: Box, piece: NDArray[Any]) -> None:
-        swapped = piece.astype(dtype, copy=False)
-        with lock:
-            if all(b.stop - b.start == n for b, n in zip(box[1:], shape[1:], strict=True)):
-                file.seek(offset + box[0].start * section)
-                file.write(as_bytes(swapped))
-            else:
-                _write_part(file, offset, shape, box, swapped)
+        content = as_bytes(piece.astype(dtype, copy=False))
+        starts, length = _runs(box, shape)
+        size = length * dtype.itemsize
+        for number, start in enumerate(starts):
+            part = content[number * size : (number + 1) * size]
+            _write_at(file, part, offset + start * dtype.itemsize, lock)
 
     cast.into(put, None, work)
+
+
+def _runs(box: Box, shape: Sequence[int]) -> tuple[list[int], int]:
+    """Return where the values of a box lie together in a file, and how many do."""
+    import numpy as np
+
+    axis = len(shape) - 1
+    while axis and box[axis].stop - box[axis].start == shape[axis]:
+        axis -= 1
+    strides = [math.prod(shape[i + 1 :]) for i in range(len(shape))]
+    starts = np.array([sum(b.start * n for b, n in zip(box, strides, strict=True))])
+    for part, stride in zip(box[:axis], strides, strict=False):
+        starts = (starts[:, None] + np.arange(part.stop - part.start) * stride).ravel()
+    return starts.tolist(), (box[axis].stop - box[axis].start) * strides[axis]
+
+
+def _write_at(file: IO[bytes], content: Any, offset: int, lock: threading.Lock) -> None:
+    """Write wherever it belongs; several threads may do so at a time."""
+    if not hasattr(os, "pwrite"):  # Windows
+        with lock:
+            file.seek(offset)
+            file.write(content)
+        return
+    while len(content):
+        written = os.pwrite(file.fileno(), content, offset)
+        content, offset = content[written:], offset + written
 
 
 def as_bytes(piece: NDArray[Any]) -> Any:
@@ -351,24 +376,6 @@ def as_bytes(piece: NDArray[Any]) -> Any:
     import numpy as np
 
     return np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data
-
-
-def _write_part(
-    file: IO[bytes], offset: int, shape: tuple[int, ...], box: Box, piece: NDArray[Any]
-) -> None:
-    """Write a box of rows that are not whole; a part of the file is mapped at a time."""
-    import numpy as np
-
-    file.flush()
-    section = math.prod(shape[1:]) * piece.dtype.itemsize
-    step = max(1, _MAPPED // section)
-    for start in range(0, len(piece), step):
-        part = piece[start : start + step]
-        first = box[0].start + start
-        whole = (len(part), *shape[1:])
-        mapped = np.memmap(file, piece.dtype, "r+", offset + first * section, whole)
-        mapped[(slice(None), *box[1:])] = part
-        del mapped
 
 
 def report_on(

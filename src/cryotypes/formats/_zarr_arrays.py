@@ -15,6 +15,7 @@ from cryotypes.errors import ReadError
 from cryotypes.image._arrays import Reordered
 from cryotypes.image._pieces import blocks, in_threads, volume
 
+from ._files import say_if_full
 from ._multiscales import is_zarr
 
 if TYPE_CHECKING:
@@ -149,8 +150,9 @@ def writing_directory(path: Path, overwrite: bool) -> Iterator[Path]:
                 old.replace(target)
             raise
         _remove(old)
-    except BaseException:
+    except BaseException as error:
         _remove_for_good(temporary)
+        say_if_full(error, path)
         raise
 
 

@@ -120,7 +120,7 @@ def test_an_error_in_a_thread_is_raised():
         list(in_threads(fail, range(100), 1))
 
 
-def test_pieces_of_memory_maps_are_let_go(tmp_path):
+def test_pieces_of_memory_maps_are_let_go(tmp_path, monkeypatch):
     values = numbers((64, 256, 256))
     values.tofile(tmp_path / "raw")
     mapped = np.memmap(tmp_path / "raw", np.float32, "r", shape=values.shape)
@@ -140,6 +140,11 @@ def test_pieces_of_memory_maps_are_let_go(tmp_path):
             piece = load(view, (slice(start, start + 8), slice(0, 200), slice(None)))
             np.testing.assert_array_equal(piece, expected[start : start + 8, :200])
         assert resident() < 4096
+    monkeypatch.setattr(_pieces, "_MAPPED", 4096)  # section by section, of rows that are not whole
+    for row in range(0, 256, 32):
+        piece = load(mapped, (slice(0, 64), slice(row, row + 4), slice(0, 32)))
+        np.testing.assert_array_equal(piece, values[:, row : row + 4, :32])
+    assert resident() < 2048
     np.asarray(mapped).sum()
     assert resident() > 16000  # so it would be
     np.testing.assert_array_equal(mapped, values)

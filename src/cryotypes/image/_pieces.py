@@ -22,6 +22,7 @@ Result = TypeVar("Result")
 
 PIECE = 1 << 23  # bytes of a piece, if a chunk is not more
 _AT_ONCE = 1 << 26  # bytes of all pieces that are worked on
+_AROUND = 1 << 16  # bytes that Linux maps around one that is touched
 _MAPPED = 1 << 24  # bytes of a file that are mapped at a time to be read
 
 
@@ -111,6 +112,7 @@ def load(array: Any, box: Any) -> NDArray[Any]:
         part = (*before, slice(start, start + step))
         found[part] = piece[part]
         _let_go(piece[part])
+    _let_go(piece)  # and what the system mapped around the parts
     return found
 
 
@@ -120,8 +122,9 @@ def _let_go(piece: Any) -> None:
         return
     first, last = _ends(piece)
     base = np.frombuffer(mapping, np.uint8).__array_interface__["data"][0]
-    start = (first - base) // mmap.PAGESIZE * mmap.PAGESIZE
-    mapping.madvise(mmap.MADV_DONTNEED, start, last - base - start)
+    start = max(0, (first - base - _AROUND) // mmap.PAGESIZE * mmap.PAGESIZE)
+    length = min(last - base + _AROUND, len(mapping)) - start
+    mapping.madvise(mmap.MADV_DONTNEED, start, length)
 
 
 def _ends(array: NDArray[Any]) -> tuple[int, int]:

@@ -405,3 +405,12 @@ def test_a_full_disk_is_said_with_the_files_name(tmp_path, monkeypatch, suffix, 
         ct.write(ct.Image(Full((3, 4, 5), "float32"), "TS_01"), path)
     assert caught.value.errno == errno.ENOSPC
     assert not any(tmp_path.iterdir())
+
+
+def test_a_system_that_writes_a_little_at_a_time(tmp_path, monkeypatch):
+    """It says how much it took; the rest must follow, where it belongs."""
+    write = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda f, content, at: write(f, content[:7], at))
+    values = numbers((3, 4, 5))
+    ct.write(ct.Image(values, "TS_01", 2.0), tmp_path / "TS_01.mrc")
+    np.testing.assert_array_equal(ct.read_image(tmp_path / "TS_01.mrc").data, values)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
 
-class LazyArray(np.lib.mixins.NDArrayOperatorsMixin):
+class LazyArray(np.lib.mixins.NDArrayOperatorsMixin, ABC):
     """An array that is read when it is sliced.
 
     Indices as numpy's; with other ones than numbers, slices and ``...`` all of it is read first.
@@ -42,9 +43,9 @@ class LazyArray(np.lib.mixins.NDArrayOperatorsMixin):
         self.dtype: np.dtype[Any] = np.dtype(dtype)
         self.chunks = None if chunks is None else tuple(int(n) for n in chunks)
 
+    @abstractmethod
     def _load(self, box: Box) -> NDArray[Any]:
         """Give what is in a box of this array's axes, none of them left out; never empty."""
-        raise NotImplementedError
 
     @property
     def ndim(self) -> int:

@@ -16,7 +16,7 @@ SOURCE = Path(cryotypes.__file__).parent
 
 # A module may import from its own row and from those above it.
 LAYERS = [
-    {"errors", "names", "loss", "_lazy", "_check", "_progress", "_version"},
+    {"errors", "names", "loss", "_sizes", "_lazy", "_check", "_progress", "_version"},
     {"poseset", "image", "projectionmodel"},
     {"conventions"},
     {"geometry", "matching", "_matches", "_things"},

@@ -55,6 +55,7 @@ def test_all_of_a_ray_is_projected_onto_its_point(seed, spacing, image_spacing):
     points, tilt = rng.uniform(-50, 250, (7, 2)), rng.integers(0, 5, 7)
     size = {
         "tomogram_dimensions": tuple(rng.integers(1, 300, 3)),
+        "tomogram_spacing": spacing,
         "tilt_image_dimensions": tuple(rng.integers(1, 300, 2)),
         "tilt_image_pixel_spacing": image_spacing,
     }

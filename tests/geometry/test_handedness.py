@@ -58,7 +58,7 @@ def test_by_hand():
 
 def test_orientations_are_conjugated_and_stay_rotations():
     poses = random_poses()
-    found = flip_z(poses, **{"tomogram_dimensions": SIZE["tomogram_dimensions"]})
+    found = flip_z(poses, tomogram_dimensions=SIZE["tomogram_dimensions"], tomogram_spacing=2.0)
     before, after = poses.orientation.as_matrix(), found.orientation.as_matrix()
     assert_allclose(after, MIRROR @ before @ MIRROR, atol=1e-12)
     assert_allclose(np.linalg.det(after), 1)
@@ -70,7 +70,7 @@ def test_orientations_are_conjugated_and_stay_rotations():
 def test_nothing_is_seen_of_it_in_projections():
     poses, model = random_poses(), random_model()
     one = project(poses, model, **SIZE)
-    flipped = flip_z(poses, tomogram_dimensions=SIZE["tomogram_dimensions"])
+    flipped = flip_z(poses, tomogram_dimensions=SIZE["tomogram_dimensions"], tomogram_spacing=2.0)
     two = project(flipped, flip_z(model), **SIZE)
     assert_allclose(two.position, one.position, atol=1e-9)
     assert_allclose(two.depth, -one.depth, atol=1e-9)
@@ -84,7 +84,7 @@ def test_only_one_of_both_is_seen(which):
     poses, model = random_poses(), random_model()
     one = project(poses, model, **SIZE)
     if which == "poses":
-        poses = flip_z(poses, tomogram_dimensions=SIZE["tomogram_dimensions"])
+        poses = flip_z(poses, tomogram_dimensions=SIZE["tomogram_dimensions"], tomogram_spacing=2.0)
     else:
         model = flip_z(model)
     assert np.abs(project(poses, model, **SIZE).position - one.position).max() > 1
@@ -100,7 +100,7 @@ FAULTS = {
 @pytest.mark.parametrize("fault", FAULTS)
 def test_faulty_flips_would_be_seen(fault):
     poses, model = random_poses(), random_model()
-    flipped = flip_z(poses, tomogram_dimensions=SIZE["tomogram_dimensions"])
+    flipped = flip_z(poses, tomogram_dimensions=SIZE["tomogram_dimensions"], tomogram_spacing=2.0)
     two = project(flipped, FAULTS[fault](flip_z(model)), **SIZE)
     assert np.abs(two.position - project(poses, model, **SIZE).position).max() > 1
 
@@ -109,7 +109,7 @@ def test_faulty_flips_would_be_seen(fault):
 def test_another_middle_would_be_seen(wrong):
     """(N - 1) / 2, (N + 1) / 2: a pixel of the poses, or half of one, twice as large in images."""
     poses, model = random_poses(), random_model()
-    flipped = flip_z(poses, tomogram_dimensions=SIZE["tomogram_dimensions"])
+    flipped = flip_z(poses, tomogram_dimensions=SIZE["tomogram_dimensions"], tomogram_spacing=2.0)
     flipped.position[:, 2] += wrong
     two = project(flipped, flip_z(model), **SIZE)
     assert np.abs(two.position - project(poses, model, **SIZE).position).max() > 0.5
@@ -148,7 +148,7 @@ def test_unknown_fields_stay_unknown_and_size_is_needed():
     assert found.position.tolist() == [[1, 2, 5]]
     with pytest.raises(ValueError, match="flip_z: the size of tomogram '' is unknown"):
         flip_z(bare)
-    with pytest.raises(ValueError, match="expected x, y, z"):
+    with pytest.raises(ValueError, match="expected x, y, z in pixels of the unbinned tilt series"):
         flip_z(bare, tomogram_dimensions=(9, 9))
     empty = PoseSet(np.zeros((0, 3)), orientation=Rotation.from_quat(np.zeros((0, 4))))
     assert len(flip_z(empty, tomogram_dimensions=(9, 9, 9))) == 0

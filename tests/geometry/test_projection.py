@@ -82,7 +82,7 @@ def test_binned_tomogram_and_whole_images():
     found = project(
         poses((26, 21, 12), pixel_spacing=8.0),
         model((0, 0, 0), shifts=(1, 2)),
-        tomogram_dimensions=(50, 40, 20),  # in pixels of the poses
+        tomogram_dimensions=(200, 160, 80),  # in pixels of the tilt series
         tilt_image_dimensions=(200, 160),
     )
     assert at(found) == [[100 + 4 + 1, 80 + 4 + 2, 8]]
@@ -233,7 +233,7 @@ def test_several_pixel_spacings():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"tomogram_dimensions": (1, 2)}, "tomogram_dimensions: expected x, y, z"),
+        ({"tomogram_dimensions": (1, 2)}, "expected x, y, z in pixels of the unbinned tilt series"),
         ({"tilt_image_dimensions": (1, 2, 3)}, "tilt_image_dimensions: expected x, y"),
         ({"tilt_image_center": (1,)}, "tilt_image_center: expected x, y"),
         ({"tilt_image_pixel_spacing": -2.0}, "tilt_image_pixel_spacing: expected"),

@@ -66,6 +66,7 @@ def backproject(
     *,
     tilt: ArrayLike,
     tomogram_dimensions: Sequence[float] | None = None,
+    tomogram_spacing: float | None = None,
     tilt_image_dimensions: Sequence[int] | None = None,
     tilt_image_center: Sequence[float] | None = None,
     tilt_image_pixel_spacing: float | None = None,
@@ -84,7 +85,9 @@ def backproject(
     tilt : int or array_like of int, shape (n,)
         In which image each point lies: the row of the model, from 0.
     tomogram_dimensions : (x, y, z), optional
-        In pixels of ``pixel_spacing``. By default what the model's ``attrs`` state.
+        In pixels of the unbinned tilt series. By default what the model's ``attrs`` state.
+    tomogram_spacing : float, optional
+        Å per pixel in which tomogram_dimensions is counted; by default that of the model.
     tilt_image_dimensions, tilt_image_center, tilt_image_pixel_spacing : optional
         As for `project`.
     pixel_spacing : float, optional
@@ -126,8 +129,9 @@ def backproject(
         projection_model,
         experiment_id=experiment_id,
         volume_spacing=pixel_spacing,
-        tomogram=None,
+        stated=None,
         tomogram_dimensions=tomogram_dimensions,
+        tomogram_spacing=tomogram_spacing,
         tilt_image_dimensions=tilt_image_dimensions,
         tilt_image_center=tilt_image_center,
         tilt_image_pixel_spacing=tilt_image_pixel_spacing,

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cryotypes._sizes import TomogramSize, tomogram_size
 from cryotypes.errors import GuessWarning, MatchError, ValidationError
 from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels
 from cryotypes.projectionmodel import dimensions_of
 from cryotypes.projectionmodel._transformations import Rx, Ry, Rz
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -83,8 +84,9 @@ def cameras_of(
     *,
     experiment_id: str,
     volume_spacing: float | None,
-    tomogram: Mapping[str, Any] | None,
+    stated: TomogramSize | None,
     tomogram_dimensions: Sequence[float] | None,
+    tomogram_spacing: float | None,
     tilt_image_dimensions: Sequence[int] | None,
     tilt_image_center: Sequence[float] | None,
     tilt_image_pixel_spacing: float | None,
@@ -98,8 +100,8 @@ def cameras_of(
         is who gets the warnings).
     volume_spacing : float or None
         Å per pixel of the tomogram, 0 if unknown; None: the model's.
-    tomogram : mapping, optional
-        What poses state of their tomogram: ``dimensions`` and ``pixel_spacing``.
+    stated : TomogramSize, optional
+        What poses state of their tomogram.
 
     For the others, and for what is raised, see `project`.
     """
@@ -109,8 +111,17 @@ def cameras_of(
         raise ValidationError("projection model", [f"missing columns {', '.join(missing)}"])
     spacings = _spacings(what, model, volume_spacing, tilt_image_pixel_spacing)
     name = _name_of(model, experiment_id)
-    centre = _tomogram_centre(what, model, name, tomogram, tomogram_dimensions, spacings)
-    size, image_centre = _image_centre(
+    given = tomogram_size(
+        tomogram_dimensions, tomogram_spacing, experiment_id=name, tilt_series=spacings.model
+    )
+    size = given or size_of(model, name, spacings.model) or stated
+    if size is None:
+        raise ValueError(
+            f"{what}: the size of tomogram {name!r} is unknown; give tomogram_dimensions= "
+            "(--tomogram-size X Y Z, in pixels of the unbinned tilt series)"
+        )
+    centre = np.array(size.centre(spacings.volume))
+    image_size, image_centre = _image_centre(
         what, model, name, tilt_image_dimensions, tilt_image_center, spacings
     )
     shifts = model[Labels.SHIFT].to_numpy(dtype=float) * spacings.model_to_image
@@ -123,7 +134,7 @@ def cameras_of(
         scale=spacings.volume_to_image,
         spacings=spacings,
         image_centre=middle,
-        tilt_image_dimensions=size,
+        tilt_image_dimensions=image_size,
         centered=image_centre is None,
     )
 
@@ -191,35 +202,10 @@ def _spacings(
     return Spacings(0.0, 0.0, 0.0)
 
 
-def _tomogram_centre(
-    what: str,
-    model: ProjectionModel,
-    name: str,
-    tomogram: Mapping[str, Any] | None,
-    given: Sequence[float] | None,
-    spacings: Spacings,
-) -> Floats:
-    """Index of the tomogram's centre, in its pixels."""
-    if given is not None:
-        if len(given) != 3:
-            raise ValueError(f"tomogram_dimensions: expected x, y, z, found {tuple(given)}")
-        return np.asarray(given, dtype=float) // 2
+def size_of(model: ProjectionModel, name: str, spacing: float) -> TomogramSize | None:
+    """Return the size that a model's attrs state, in pixels of its own spacing."""
     stated = dimensions_of(model, "tomogram_dimensions", name)
-    if stated is not None:
-        return np.asarray(stated) // 2 * spacings.model_to_volume
-    if tomogram and tomogram.get("dimensions") is not None:
-        return centre_from_metadata(tomogram, spacings.volume)
-    raise ValueError(
-        f"{what}: the size of tomogram {name!r} is unknown; give "
-        "tomogram_dimensions= (--tomogram-size X Y Z, in pixels of the particles)"
-    )
-
-
-def centre_from_metadata(tomogram: Mapping[str, Any], pixel_spacing: float) -> Floats:
-    """Index of the centre that poses' ``metadata["tomogram"]`` state, in pixels of the poses."""
-    spacing = tomogram.get("pixel_spacing") or pixel_spacing
-    ratio = spacing / pixel_spacing if pixel_spacing else 1.0
-    return np.asarray(np.asarray(tomogram["dimensions"], dtype=float) // 2 * ratio)
+    return None if stated is None else TomogramSize(stated, spacing)  # type: ignore[arg-type]
 
 
 def _name_of(model: ProjectionModel, default: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cryotypes._sizes import TomogramSize, tomogram_size
 from cryotypes.errors import GuessWarning, MatchError
 from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels
 from cryotypes.projectionmodel import dimensions_of, validate_projection_model
@@ -35,6 +36,7 @@ def compare_projection_models(
     b: ProjectionModel,
     *,
     tomogram_dimensions: Sequence[float] | None = None,
+    tomogram_spacing: float | None = None,
     tilt_image_dimensions: Sequence[int] | None = None,
     match_tilts: str | None = None,
     tolerance: float = 0.1,
@@ -52,7 +54,9 @@ def compare_projection_models(
     a, b : ProjectionModel
         Of one experiment each.
     tomogram_dimensions : (x, y, z), optional
-        In pixels of A. By default what the ``attrs`` of A or B state.
+        In pixels of the unbinned tilt series. By default what the ``attrs`` of A or B state.
+    tomogram_spacing : float, optional
+        Å per pixel in which tomogram_dimensions is counted; by default that of A.
     tilt_image_dimensions : (x, y), optional
         In pixels of A; where the size of the tomogram is unknown, its x and y, and a quarter of
         the smaller as z. By default what the ``attrs`` of A or B state.
@@ -100,7 +104,10 @@ def compare_projection_models(
         if not len(model):
             raise MatchError(f"{name} has no tilts")
     spacing, ratio = _spacings(a, b)
-    size = _volume(a, b, tomogram_dimensions, tilt_image_dimensions, ratio)
+    given = tomogram_size(
+        tomogram_dimensions, tomogram_spacing, experiment_id=_id(a), tilt_series=spacing
+    )
+    size = _volume(a, b, given, tilt_image_dimensions, ratio, spacing)
     points = _points(size)
     best: Any = None
     for rule, pairs in pairings(a, b, match_tilts):
@@ -146,14 +153,13 @@ def _spacings(a: ProjectionModel, b: ProjectionModel) -> tuple[float, float]:
 def _volume(
     a: ProjectionModel,
     b: ProjectionModel,
-    given: Sequence[float] | None,
+    given: TomogramSize | None,
     image: Sequence[int] | None,
     ratio: float,
+    spacing: float,
 ) -> Floats:
     if given is not None:
-        if len(given) != 3:
-            raise ValueError(f"tomogram_dimensions: expected x, y, z, found {tuple(given)}")
-        return np.asarray(given, dtype=float)
+        return np.array(given.in_pixels(spacing))
     for model, scale in ((a, 1.0), (b, ratio)):
         stated = dimensions_of(model, "tomogram_dimensions", _id(model))
         if stated is not None:
@@ -171,7 +177,7 @@ def _volume(
             return np.array([x, y, min(x, y) // 4])
     raise ValueError(
         f"compare: the size of tomogram {_id(a)!r} is unknown; give tomogram_dimensions= "
-        "(--tomogram-size X Y Z, in pixels of the first alignment)"
+        "(--tomogram-size X Y Z, in pixels of the unbinned tilt series)"
     )
 
 

@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from cryotypes._sizes import stated_size, tomogram_size
 from cryotypes.poseset import validate_poseset
 from cryotypes.poseset._operations import changed
 from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels
-
-from ._cameras import centre_from_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +17,12 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def flip_z(poses_or_model: T, *, tomogram_dimensions: Sequence[float] | None = None) -> T:
+def flip_z(
+    poses_or_model: T,
+    *,
+    tomogram_dimensions: Sequence[float] | None = None,
+    tomogram_spacing: float | None = None,
+) -> T:
     """Mirror poses, or the tilt series that they are projected by, in z.
 
     With M = diag(1, 1, -1) about the tomogram's centre, index ``N // 2``:
@@ -43,7 +47,11 @@ def flip_z(poses_or_model: T, *, tomogram_dimensions: Sequence[float] | None = N
     ----------
     poses_or_model : PoseSet or ProjectionModel
     tomogram_dimensions : (x, y, z), optional
-        In pixels of the poses; by default what their ``metadata`` state. A model needs none.
+        In pixels of the unbinned tilt series; by default what the poses' ``metadata`` state. A
+        model needs none.
+    tomogram_spacing : float, optional
+        Å per pixel in which tomogram_dimensions is counted; by default what the ``metadata``
+        state.
 
     Returns
     -------
@@ -59,7 +67,7 @@ def flip_z(poses_or_model: T, *, tomogram_dimensions: Sequence[float] | None = N
     --------
     >>> from cryotypes import PoseSet, flip_z
     >>> poses = PoseSet([[10.0, 20, 30]], pixel_spacing=10)
-    >>> flip_z(poses, tomogram_dimensions=(100, 100, 50)).position
+    >>> flip_z(poses, tomogram_dimensions=(400, 400, 200), tomogram_spacing=2.5).position
     array([[10., 20., 20.]])
     """
     thing: Any = poses_or_model
@@ -70,7 +78,7 @@ def flip_z(poses_or_model: T, *, tomogram_dimensions: Sequence[float] | None = N
         return model  # type: ignore[no-any-return]
     poses = validate_poseset(thing, coerce=True)
     position = np.array(poses.position, dtype=float)
-    position[:, 2] = 2 * _middle(poses, tomogram_dimensions) - position[:, 2]
+    position[:, 2] = 2 * _middle(poses, tomogram_dimensions, tomogram_spacing) - position[:, 2]
     fields: dict[str, Any] = {"position": position}
     if poses.shift is not None:
         fields["shift"] = np.asarray(poses.shift, dtype=float) * [1, 1, -1] + 0.0
@@ -83,16 +91,15 @@ def flip_z(poses_or_model: T, *, tomogram_dimensions: Sequence[float] | None = N
     return changed(poses, **fields)  # type: ignore[no-any-return]
 
 
-def _middle(poses: Any, given: Sequence[float] | None) -> float:
+def _middle(poses: Any, dimensions: Sequence[float] | None, spacing: float | None) -> float:
     """Index of the tomogram's centre in z, in pixels of the poses."""
-    if given is not None:
-        if len(given) != 3:
-            raise ValueError(f"tomogram_dimensions: expected x, y, z, found {tuple(given)}")
-        return float(given[2] // 2)
-    tomogram = (getattr(poses, "metadata", None) or {}).get("tomogram") or {}
-    if tomogram.get("dimensions") is not None:
-        return float(centre_from_metadata(tomogram, float(poses.pixel_spacing))[2])
-    raise ValueError(
-        f"flip_z: the size of tomogram {poses.experiment_id!r} is unknown; give "
-        "tomogram_dimensions=, in pixels of the poses"
-    )
+    own = float(poses.pixel_spacing)
+    stated = stated_size(poses)
+    known = stated.pixel_spacing if stated else None if own else 0.0
+    size = tomogram_size(dimensions, spacing, tilt_series=known) or stated
+    if size is None:
+        raise ValueError(
+            f"flip_z: the size of tomogram {poses.experiment_id!r} is unknown; give "
+            "tomogram_dimensions=, in pixels of the unbinned tilt series, and tomogram_spacing="
+        )
+    return size.centre(own)[2]

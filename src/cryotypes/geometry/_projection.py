@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
+from cryotypes._sizes import stated_size
 from cryotypes.poseset import validate_poseset
 from cryotypes.poseset._operations import changed
 
@@ -130,6 +131,7 @@ def project(
     projection_model: ProjectionModel,
     *,
     tomogram_dimensions: Sequence[float] | None = None,
+    tomogram_spacing: float | None = None,
     tilt_image_dimensions: Sequence[int] | None = None,
     tilt_image_center: Sequence[float] | None = None,
     tilt_image_pixel_spacing: float | None = None,
@@ -147,8 +149,10 @@ def project(
     projection_model : ProjectionModel
         With several experiments in it, the one with the same experiment_id is taken.
     tomogram_dimensions : (x, y, z), optional
-        In pixels of ``poses``. By default what the model's ``attrs`` or the poses' ``metadata``
-        state.
+        In pixels of the unbinned tilt series. By default what the model's ``attrs`` or the poses'
+        ``metadata`` state.
+    tomogram_spacing : float, optional
+        Å per pixel in which tomogram_dimensions is counted; by default that of the model.
     tilt_image_dimensions : (x, y), optional
         In pixels of the tilt images. By default what the model's ``attrs`` state.
     tilt_image_center : (x, y), optional
@@ -180,7 +184,7 @@ def project(
     >>> poses = PoseSet([[30, 25, 10]], experiment_id="TS_01", pixel_spacing=10)  # binned by 4
     >>> model = pd.DataFrame({"rotation_x": 0.0, "rotation_y": [-60, 0, 60], "rotation_z": 0.0,
     ...     "dx": 0.0, "dy": 0.0, "experiment_id": "TS_01", "pixel_spacing": 2.5, "source": ""})
-    >>> projection = project(poses, model, tomogram_dimensions=(50, 50, 20),
+    >>> projection = project(poses, model, tomogram_dimensions=(200, 200, 80),
     ...                      tilt_image_dimensions=(200, 200))
     >>> projection.position[:, 0].round(3).tolist()
     [[110.0, 100.0], [120.0, 100.0], [110.0, 100.0]]
@@ -191,8 +195,9 @@ def project(
         projection_model,
         experiment_id=checked.experiment_id,
         volume_spacing=float(checked.pixel_spacing),
-        tomogram=(getattr(checked, "metadata", None) or {}).get("tomogram"),
+        stated=stated_size(checked),
         tomogram_dimensions=tomogram_dimensions,
+        tomogram_spacing=tomogram_spacing,
         tilt_image_dimensions=tilt_image_dimensions,
         tilt_image_center=tilt_image_center,
         tilt_image_pixel_spacing=tilt_image_pixel_spacing,

@@ -125,6 +125,7 @@ def triangulate(
     noise: float | None = None,
     min_angle: float = 0.5,
     tomogram_dimensions: Sequence[float] | None = None,
+    tomogram_spacing: float | None = None,
     tilt_image_dimensions: Sequence[int] | None = None,
     tilt_image_center: Sequence[float] | None = None,
     tilt_image_pixel_spacing: float | None = None,
@@ -153,7 +154,9 @@ def triangulate(
     min_angle : float
         Degrees between two rays, below which they count as parallel.
     tomogram_dimensions : (x, y, z), optional
-        In pixels of ``pixel_spacing``. By default what the model's ``attrs`` state.
+        In pixels of the unbinned tilt series. By default what the model's ``attrs`` state.
+    tomogram_spacing : float, optional
+        Å per pixel in which tomogram_dimensions is counted; by default that of the model.
     tilt_image_dimensions, tilt_image_center, tilt_image_pixel_spacing : optional
         As for `project`; PoseSets bring their pixel spacing.
     pixel_spacing : float, optional
@@ -200,8 +203,9 @@ def triangulate(
         rows_of(projection_model, name or ""),
         experiment_id=name or "",
         volume_spacing=pixel_spacing,
-        tomogram=None,
+        stated=None,
         tomogram_dimensions=tomogram_dimensions,
+        tomogram_spacing=tomogram_spacing,
         tilt_image_dimensions=tilt_image_dimensions,
         tilt_image_center=tilt_image_center,
         tilt_image_pixel_spacing=spacing or None,

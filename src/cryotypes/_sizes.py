@@ -1,0 +1,169 @@
+"""The size of a tomogram, which is none without the pixel spacing that it is counted in.
+
+One meaning everywhere: ``tomogram_dimensions`` are x, y, z in pixels of the unbinned tilt series,
+whose Å per pixel ``tomogram_spacing`` states, or the tilt series itself.
+"""
+
+from __future__ import annotations
+
+import math
+import numbers
+from dataclasses import dataclass
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
+
+    Size = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class TomogramSize:
+    """A tomogram's size.
+
+    Parameters
+    ----------
+    dimensions : (x, y, z)
+        In pixels of ``pixel_spacing``.
+    pixel_spacing : float
+        Å per pixel; 0 if unknown.
+
+    Examples
+    --------
+    >>> size = TomogramSize((4000, 4000, 2000), 1.35)
+    >>> size.in_pixels(5.4)
+    (1000.0, 1000.0, 500.0)
+    >>> print(size)
+    4000 × 4000 × 2000 px of 1.35 Å
+    """
+
+    dimensions: Size
+    pixel_spacing: float = 0.0
+
+    def __str__(self) -> str:
+        size = " × ".join(f"{n:g}" for n in self.dimensions)
+        return f"{size} px" + (f" of {self.pixel_spacing:g} Å" if self.pixel_spacing else "")
+
+    def in_pixels(self, pixel_spacing: float) -> Size:
+        """Return x, y, z in other pixels.
+
+        Raises
+        ------
+        ValueError
+            If only one of the two spacings is known.
+        """
+        ratio = self._ratio(pixel_spacing)
+        x, y, z = (n * ratio for n in self.dimensions)
+        return x, y, z
+
+    def centre(self, pixel_spacing: float) -> Size:
+        """Return the index of the centre voxel, N // 2 in the size's own pixels, in other pixels.
+
+        Raises
+        ------
+        ValueError
+            If only one of the two spacings is known.
+        """
+        ratio = self._ratio(pixel_spacing)
+        x, y, z = (n // 2 * ratio for n in self.dimensions)
+        return x, y, z
+
+    def _ratio(self, pixel_spacing: float) -> float:
+        if bool(self.pixel_spacing) != bool(pixel_spacing):
+            unknown = "the tomogram's size" if not self.pixel_spacing else "the particles"
+            raise ValueError(
+                f"the pixel spacing of {unknown} is unknown (0): give "
+                + (
+                    "tomogram_spacing= (--tomogram-spacing)"
+                    if not self.pixel_spacing
+                    else "pixel_spacing= (--pixel-spacing)"
+                )
+            )
+        # whole numbers stay whole where nothing changes
+        same = math.isclose(self.pixel_spacing, pixel_spacing, rel_tol=1e-9)
+        return 1.0 if same else self.pixel_spacing / pixel_spacing
+
+
+def is_size(dimensions: Iterable[Any], count: int = 3) -> bool:
+    """Whether these are numbers of pixels: finite and above 0; programs write 0 for unknown."""
+    sizes = list(dimensions)
+    return len(sizes) == count and all(
+        isinstance(n, numbers.Real) and math.isfinite(n) and float(n) > 0 for n in sizes
+    )
+
+
+def tomogram_size(
+    dimensions: Sequence[float] | Mapping[str, Sequence[float]] | None,
+    spacing: float | None,
+    *,
+    experiment_id: str = "",
+    tilt_series: float | None = None,
+) -> TomogramSize | None:
+    """Make a size of the two options; None if none was given.
+
+    Parameters
+    ----------
+    dimensions : (x, y, z), or dict of these by experiment
+        What was given as ``tomogram_dimensions=``.
+    spacing : float, optional
+        What was given as ``tomogram_spacing=``.
+    tilt_series : float, optional
+        Å per pixel of the unbinned tilt series as a file or a model states it, which is what a
+        size without a spacing is counted in; None (or NaN) if nothing states it, 0 if there are
+        no spacings at all.
+
+    Raises
+    ------
+    ValueError
+        If it is no size, or nobody knows what it is counted in.
+    """
+    check_spacing(spacing)
+    if dimensions is None:
+        return None
+    given: Any = dimensions.get(experiment_id) if hasattr(dimensions, "get") else dimensions
+    if given is None:
+        return None
+    sizes = list(given)
+    if not is_size(sizes):
+        raise ValueError(
+            "tomogram_dimensions (--tomogram-size): expected x, y, z in pixels of the unbinned "
+            f"tilt series, each above 0, found {tuple(sizes)}"
+        )
+    if spacing is None:
+        if tilt_series is None or math.isnan(tilt_series):
+            raise ValueError(
+                "a size without its pixel spacing is no size: tomogram_dimensions "
+                f"{' '.join(f'{n:g}' for n in sizes)} are pixels of the unbinned tilt series, "
+                "whose pixel spacing no file states: give tomogram_spacing= (--tomogram-spacing)"
+            )
+        spacing = tilt_series
+    x, y, z = sizes
+    return TomogramSize((x, y, z), float(spacing))
+
+
+def check_spacing(spacing: float | None) -> None:
+    """Refuse what is no pixel spacing of a tilt series.
+
+    Raises
+    ------
+    ValueError
+    """
+    if spacing is not None and not (math.isfinite(spacing) and spacing > 0):
+        raise ValueError(
+            f"tomogram_spacing (--tomogram-spacing): expected Å per pixel, found {spacing}"
+        )
+
+
+def stated_size(poses: Any) -> TomogramSize | None:
+    """Return what poses' ``metadata["tomogram"]`` state: ``dimensions`` and ``pixel_spacing``.
+
+    Without the latter they are pixels of the poses.
+    """
+    metadata: Mapping[str, Any] | None = getattr(poses, "metadata", None)
+    tomogram = (metadata or {}).get("tomogram") or {}
+    dimensions = tomogram.get("dimensions")
+    if dimensions is None or not is_size(dimensions):
+        return None
+    x, y, z = dimensions
+    return TomogramSize((x, y, z), float(tomogram.get("pixel_spacing") or poses.pixel_spacing))

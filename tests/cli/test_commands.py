@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 
+import click
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -167,6 +168,29 @@ def test_project_draws_one_picture_an_experiment(project):
     arguments = ("--plot", only, "--experiment", "TS_02", "--tilt", 1)
     run("project", project / "particles.star", project / "tomograms.star", *arguments)
     assert only.exists()
+
+
+def test_project_takes_the_size_of_the_tomogram_for_lists_that_have_none(project):
+    """The particle at the centre of 200 × 200 × 80 px is at the centre of every tilt image."""
+    poses = ct.PoseSet([[25, 25, 10]], experiment_id="TS_01", pixel_spacing=10.0)
+    ct.write(poses, project / "picks.tbl")
+    tilts = project / "tomograms.star"
+    sizes = {"--tomogram-size": (200, 200, 80), "--tomogram-spacing": (2.5,)}
+    given = [a for name, values in sizes.items() for a in (name, *values)]
+    out = project / "where.csv"
+    run("project", project / "picks.tbl", tilts, "--pixel-spacing", 10, *given, "-o", out)
+    centre = pl.read_csv(out).filter(pl.col("tilt") > 0)[["x", "y"]].to_numpy()
+    np.testing.assert_allclose(centre, [[100, 75], [100, 75]])
+
+
+@pytest.mark.parametrize("command", ["info", "convert", "match", "project", "check"])
+def test_every_command_that_reads_takes_the_same_options(command):
+    from cryotypes.cli._options import reading_options
+
+    shared = {
+        option for p in reading_options(click.command()(lambda: 0)).params for option in p.opts
+    }
+    assert shared <= {option for p in main.commands[command].params for option in p.opts}
 
 
 def test_project_refuses_to_overwrite(project):

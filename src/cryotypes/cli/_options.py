@@ -10,7 +10,10 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cryotypes.formats._format import Kind
+
 FILE = click.Path(path_type=Path)
+_POSITIVE = click.FloatRange(min=0, min_open=True)
 
 _READING = [
     click.option(
@@ -25,20 +28,31 @@ _READING = [
         type=float,
         nargs=3,
         metavar="X Y Z",
-        help="Size of the tomograms, in pixels of the unbinned tilt series.",
+        help="Size of the tomograms, in pixels of the unbinned tilt series (or of "
+        "--tomogram-spacing).",
+    ),
+    click.option(
+        "--tomogram-spacing",
+        type=_POSITIVE,
+        metavar="ANGSTROM",
+        help="Å per pixel in which --tomogram-size is counted; by default the unbinned tilt "
+        "series' own, where a file states it.",
     ),
     click.option(
         "--pixel-spacing",
-        type=click.FloatRange(min=0, min_open=True),
-        help="Å per pixel, where the file does not tell or is wrong.",
+        type=_POSITIVE,
+        metavar="ANGSTROM",
+        help="Å per pixel of what is read, where the file does not tell or is wrong.",
     ),
-    click.option("--format", "format_name", help="Name of the format, if it is not recognised."),
 ]
+_FORMAT = click.option(
+    "--format", "--from", "format_name", help="Name of the format that is read, if not recognised."
+)
 
 
 def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options for what files may lack."""
-    for option in reversed(_READING):
+    for option in reversed([*_READING, _FORMAT]):
         command = option(command)
     return command
 
@@ -102,3 +116,13 @@ def formats_of(path: Path, format_name: str | None) -> list[str]:
         return [get_format(format_name).name]
     kinds = dict.fromkeys(found.kind for found in _candidates(path))
     return [identify(path, kind).name for kind in kinds] or [identify(path).name]
+
+
+def format_of(path: Path, kind: Kind, format_name: str | None) -> str:
+    """Name the format in which a file holds one kind; a name that is given is for its kind."""
+    from cryotypes.io import identify
+    from cryotypes.registry import get_format
+
+    if format_name is not None and (given := get_format(format_name)).kind == kind:
+        return given.name
+    return identify(path, kind).name

@@ -65,7 +65,8 @@ def check(
     from ._options import read_each
 
     options = given(**options)
-    first, second = read_each((a, b), format_name, options, own=("tomogram_dimensions",))
+    own = ("tomogram_dimensions", "tomogram_spacing")
+    first, second = read_each((a, b), format_name, options, own=own)
     results: list[dict[str, Any]] = []
     poses = [_of_kind(things, "poses") for things in (first, second)]
     if all(poses):
@@ -74,7 +75,7 @@ def check(
         )
     series = [_of_kind(things, "projection_model") for things in (first, second)]
     if all(series):
-        size = options.get("tomogram_dimensions")
+        size = {name: options[name] for name in own if name in options}
         results += _check_models(series[0], series[1], size, match_tilts, tolerance_pixel)
     if not results:
         kinds = " and ".join(_kind(things) for things in (first, second))
@@ -155,14 +156,12 @@ def _check_poses(
 
 
 def _check_models(
-    a: dict[str, Any], b: dict[str, Any], size: Any, rule: str | None, pixel: float
+    a: dict[str, Any], b: dict[str, Any], size: dict[str, Any], rule: str | None, pixel: float
 ) -> list[dict[str, Any]]:
     from cryotypes.geometry import compare_projection_models
 
     def compare(one: Any, two: Any) -> dict[str, Any]:
-        found = compare_projection_models(
-            one, two, tomogram_dimensions=size, match_tilts=rule, tolerance=pixel
-        )
+        found = compare_projection_models(one, two, match_tilts=rule, tolerance=pixel, **size)
         ok = found.maximum <= pixel and not found.only_a and not found.only_b
         return found.to_dict() | {"ok": ok, "summary": found.summary()}
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ._options import FILE, given
+from ._options import FILE, given, reading_options
 from ._progress_bar import bar
 
 if TYPE_CHECKING:
@@ -17,23 +17,9 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("sources", nargs=-1, required=True, type=FILE)
 @click.argument("target", type=FILE)
-@click.option("--from", "from_format", help="Name of the source's format, if not recognised.")
 @click.option("--to", "to_format", help="Name of the target's format, if its suffix is not enough.")
 @click.option("--dialect", help="Version of the target's format, e.g. 3.1 for RELION.")
-@click.option("--tomograms", type=FILE, help="Sizes or names of tomograms (tomograms.star, a map).")
-@click.option(
-    "--tomogram-size",
-    "tomogram_dimensions",
-    type=float,
-    nargs=3,
-    metavar="X Y Z",
-    help="Size of the tomograms in pixels.",
-)
-@click.option(
-    "--pixel-spacing",
-    type=click.FloatRange(min=0, min_open=True),
-    help="Å per pixel, where the source does not tell or is wrong.",
-)
+@reading_options
 @click.option(
     "--bin",
     "bin_factor",
@@ -64,7 +50,7 @@ if TYPE_CHECKING:
 def convert(
     sources: tuple[Path, ...],
     target: Path,
-    from_format: str | None,
+    format_name: str | None,
     to_format: str | None,
     experiments: tuple[str, ...],
     bin_factor: int,
@@ -87,7 +73,7 @@ def convert(
         reports = run(
             list(sources),
             target,
-            from_format=from_format,
+            from_format=format_name,
             to_format=to_format,
             overwrite=overwrite,
             strict=strict,

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ._options import FILE, given, reading_options
+from ._options import FILE, check_known, format_of, given, known_options, reading_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cryotypes.geometry import Projection
     from cryotypes.matching import Experiment
+
+_OWN = ("tomogram_dimensions", "tomogram_spacing")  # of the projection itself, too
 
 
 @click.command()
@@ -30,6 +32,12 @@ if TYPE_CHECKING:
     metavar="X Y",
     help="Size of the tilt images in pixels, if they are not where the files say.",
 )
+@click.option(
+    "--alignment-spacing",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="ANGSTROM",
+    help="Å per pixel of ALIGNMENT, where it does not tell; --pixel-spacing is that of POSES.",
+)
 @click.option("--margin", type=float, default=0.0, help="Pixels to keep from the edges.")
 @click.option("--experiment", "experiments", multiple=True, help="Only this one; may be repeated.")
 @click.option("--tilt", "tilts", type=int, multiple=True, help="Tilts in the picture, from 0.")
@@ -43,6 +51,7 @@ def project(
     output: Path | None,
     plot: Path | None,
     tilt_image_size: tuple[int, int] | None,
+    alignment_spacing: float | None,
     margin: float,
     experiments: tuple[str, ...],
     tilts: tuple[int, ...],
@@ -50,9 +59,7 @@ def project(
     regex: str | None,
     format_name: str | None,
     overwrite: bool,
-    tomograms: Path | None,
-    tomogram_dimensions: tuple[float, float, float] | None,
-    pixel_spacing: float | None,
+    **options: Any,
 ) -> None:
     """Project the particles in POSES into the tilt images of ALIGNMENT.
 
@@ -64,17 +71,16 @@ def project(
     from cryotypes.matching import match
 
     _check_targets(output, plot, overwrite)
-    options = given(
-        tomograms=tomograms, tomogram_dimensions=tomogram_dimensions, pixel_spacing=pixel_spacing
-    )
+    options = given(**options, alignment_spacing=alignment_spacing)
     posesets, model = _read(poses, alignment, format_name, options)
     matches = match(posesets, model, names=names, regex=regex)
     chosen = _chosen(matches.values(), experiments)
     _report_unmatched(matches.unmatched)
-    size = {"tilt_image_dimensions": tilt_image_size} if tilt_image_size else {}
+    sizes = {name: options[name] for name in _OWN if name in options}
+    sizes |= given(tilt_image_dimensions=tilt_image_size)
     with warnings.catch_warnings(record=True) as caught:  # once, not for each experiment
         warnings.simplefilter("always")
-        projections = [p for experiment in chosen for p in _project(experiment, size)]
+        projections = [p for experiment in chosen for p in _project(experiment, sizes)]
     for message in dict.fromkeys(str(w.message) for w in caught):
         warnings.warn_explicit(message, caught[0].category, "cryotypes", 0)
     for projection in projections:
@@ -107,17 +113,31 @@ def _check_targets(output: Path | None, plot: Path | None, overwrite: bool) -> N
 def _read(
     poses: Path, alignment: Path | None, format_name: str | None, options: dict[str, Any]
 ) -> tuple[list[Any], Any]:
-    from cryotypes.io import read_poses, read_projection_model
+    from cryotypes.formats._format import Head
+    from cryotypes.formats._relion import is_optimisation_set
+    from cryotypes.io import read
 
-    posesets = read_poses(poses, format=format_name, **options)
-    if alignment is None:
-        from cryotypes.formats._format import Head
-        from cryotypes.formats._relion import is_optimisation_set
+    if alignment is None and not is_optimisation_set(Head.of(poses)):
+        raise click.UsageError("ALIGNMENT is missing, and POSES is no optimisation_set.star")
+    spacing = options.pop("alignment_spacing", None)
+    each = [
+        (poses, format_of(poses, "poses", format_name), options),
+        (
+            alignment or poses,
+            format_of(alignment or poses, "projection_model", format_name),
+            {**options, "pixel_spacing": spacing} if spacing else _without_spacing(options),
+        ),
+    ]
+    check_known([name for _, name, _ in each], {o: options[o] for o in options if o not in _OWN})
+    posesets, (model, *_) = (
+        read(path, format=name, **{o: some[o] for o in known_options([name], some)})
+        for path, name, some in each
+    )
+    return posesets, model
 
-        if not is_optimisation_set(Head.of(poses)):
-            raise click.UsageError("ALIGNMENT is missing, and POSES is no optimisation_set.star")
-        alignment = poses
-    return posesets, read_projection_model(alignment)
+
+def _without_spacing(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name != "pixel_spacing"}
 
 
 def _chosen(found: Iterable[Experiment], wanted: tuple[str, ...]) -> list[Experiment]:
@@ -142,12 +162,12 @@ def _report_unmatched(unmatched: Any) -> None:
             click.echo(f"not projected: {thing.experiment_id!r}: {thing.reason}", err=True)
 
 
-def _project(experiment: Experiment, size: dict[str, Any]) -> list[Projection[Any]]:
+def _project(experiment: Experiment, sizes: dict[str, Any]) -> list[Projection[Any]]:
     from cryotypes.geometry import project as compute
 
     model = experiment.projection_model
     assert model is not None  # chosen for it
-    return [compute(poses, model, **size) for poses in experiment.poses]
+    return [compute(poses, model, **sizes) for poses in experiment.poses]
 
 
 def _sentence(projection: Projection[Any], margin: float) -> str:

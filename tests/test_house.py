@@ -16,7 +16,17 @@ SOURCE = Path(cryotypes.__file__).parent
 
 # A module may import from its own row and from those above it.
 LAYERS = [
-    {"errors", "names", "loss", "_sizes", "_lazy", "_check", "_progress", "_version"},
+    {
+        "errors",
+        "names",
+        "loss",
+        "_sizes",
+        "_lazy",
+        "_check",
+        "_progress",
+        "_option_text",
+        "_version",
+    },
     {"poseset", "image", "projectionmodel"},
     {"conventions"},
     {"geometry", "matching", "_matches", "_things"},

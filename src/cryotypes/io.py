@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ._option_text import understood
 from ._progress import listener, listening, part
 from .errors import (
     AmbiguousFormatError,
@@ -159,23 +160,27 @@ def _read(path: str | PathLike[str], kind: Kind, name: str | None, options: dict
         raise UnknownFormatError(f"expected {KINDS[kind]}; {found.name} is {KINDS[found.kind]}")
     if not path.exists() and not (found.sniff is not None and found.sniff(Head(path, b""))):
         raise FileNotFoundError(f"{path} does not exist")
-    check_options(found.read, options, f"reading {found.name}")
-    return found.read(path, **options)
+    return found.read(path, **check_options(found.read, options, f"reading {found.name}"))
 
 
-def check_options(function: Callable[..., Any], options: dict[str, Any], what: str) -> None:
-    """Refuse options that a format's function does not name.
+def check_options(
+    function: Callable[..., Any], options: dict[str, Any], what: str
+) -> dict[str, Any]:
+    """Refuse options that a format's function does not name; return them, texts understood.
 
     Raises
     ------
     TypeError
         Naming the options there are.
+    ValueError
+        If an option given as text is not what the function declares.
     """
     known = options_of(function)
     unknown = [name for name in options if name not in known]
     if unknown:
         listing = ", ".join(known) or "none"
         raise TypeError(f"{what}: unknown option {', '.join(unknown)}; there is {listing}")
+    return understood(function, options)
 
 
 def options_of(function: Callable[..., Any]) -> list[str]:
@@ -230,7 +235,7 @@ def write(
     kind, checked = _checked(data)
     target = _writable(path, kind, format)
     assert target.write is not None
-    check_options(target.write, options, f"writing {target.name}")
+    options = check_options(target.write, options, f"writing {target.name}")
     with listening(progress or listener()):
         if strict:
             with part(0, 2):
@@ -327,7 +332,7 @@ def _writable(path: Path, kind: Kind, name: str | None) -> Format:
         if len(usual or preferred) == 1:
             return (usual or preferred)[0]
         names = ", ".join(f.name for f in fitting)
-        raise AmbiguousFormatError(f"could be {names}; choose with format=", path)
+        raise AmbiguousFormatError(f"could be {names}; choose with format= (--to)", path)
     known = ", ".join(dict.fromkeys(s for f in writable for s in f.suffixes))
     raise UnknownFormatError(
         f"cannot write {KINDS[kind]} to {suffix or 'a path without suffix'!r}; there is {known}",

@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["RULES", "Experiment", "Matches", "Name", "Unmatched", "match"]
 
 _RANK = {kind: rank for rank, kind in enumerate(KINDS)}
-_REMEDY = "say which belongs to it with names= or regex=, use fewer rules=, or leave one out"
-_REMEDIES = {"exact": "leave one out", "names": "correct names=, or leave one out"}
+_REMEDY = (
+    "say which belongs to it with names= (--names) or regex= (--regex), use fewer rules= "
+    "(--rules), or leave one out"
+)
+_REMEDIES = {"exact": "leave one out", "names": "correct names= (--names), or leave one out"}
 _STATED = ("exact", "names")  # by these, several things of one kind are one experiment's
 
 

@@ -238,13 +238,13 @@ BAD = {
         b"data_optics\nloop_\n_rlnOpticsGroup\n_rlnTomoTiltSeriesPixelSize\n1 1.35\n"
         b"data_particles\nloop_\n_rlnTomoName\n_rlnOpticsGroup\n_rlnCenteredCoordinateXAngst\n"
         b"_rlnCenteredCoordinateYAngst\n_rlnCenteredCoordinateZAngst\nTS_01 1 0 0 0\n",
-        "need the size of tomogram TS_01; no tomograms.star was found: give tomograms= "
-        "(--tomograms tomograms.star)",
+        "need the size of tomogram TS_01; no tomograms.star was found: give "
+        "--tomograms tomograms.star",
     ),
     "spacing.star": (
         b"data_\nloop_\n_rlnCoordinateX\n_rlnOriginXAngst\n10 5\n",
         "need the pixel size of the coordinates, which the file does not state: give "
-        "pixel_spacing= (--pixel-spacing)",
+        "--pixel-spacing",
     ),
 }
 

@@ -528,7 +528,7 @@ def test_names_come_from_the_map(name, five, save):
     assert [p.experiment_id for p in found] == ["TS_01", "/data/a b, c.rec"]
     assert found[0].metadata["tomogram_numbers"] == {"TS_01": 3, "/data/a b, c.rec": 12}
     other = save("3 three\n", "other.txt")
-    found = read(name, path, tomograms=other)
+    found = read(name, path, tomogram_names=other)
     assert [p.experiment_id for p in found] == ["three", "12"]
 
 
@@ -607,7 +607,7 @@ def test_the_map_itself_is_no_list(name, tmp_path):
 
 def test_a_missing_map(five, tmp_path):
     with pytest.raises(FileNotFoundError):
-        read("dynamo", five("dynamo"), tomograms=tmp_path / "none.doc")
+        read("dynamo", five("dynamo"), tomogram_names=tmp_path / "none.doc")
 
 
 def test_tomogram_zero_stays(save, tmp_path):

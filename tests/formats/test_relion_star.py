@@ -1020,7 +1020,9 @@ def test_compressed_and_oddly_named(tmp_path, suffix):
 
 
 def test_options_are_checked(tmp_path):
-    with pytest.raises(ValueError, match=r"dialect: expected one of 3\.0, 3\.1, 4\.0, 5\.0"):
+    with pytest.raises(
+        ValueError, match=r"dialect= \(--dialect\): expected one of 3\.0, 3\.1, 4\.0, 5\.0"
+    ):
         save_as(fresh(), tmp_path / "out.star", dialect="2.9")
     with pytest.raises(TypeError, match="unknown option dialekt"):
         save_as(fresh(), tmp_path / "out.star", dialekt="3.1")

@@ -10,6 +10,8 @@ import click
 
 from cryotypes.errors import CryotypesError, CryotypesWarning
 
+from ._words import in_words_of_the_command_line
+
 
 class _Program(click.Group):
     """Turns a user's mistakes into one sentence, and warnings into one line each."""
@@ -31,12 +33,12 @@ class _Program(click.Group):
 
 def _show_warning(message: Any, *_: Any, **__: Any) -> None:
     click.secho("warning: ", fg="yellow", nl=False, err=True)
-    click.echo(str(message), err=True)
+    click.echo(in_words_of_the_command_line(str(message)), err=True)
 
 
 def _fail(sentence: str) -> None:
     click.secho("error: ", fg="red", nl=False, err=True)
-    click.echo(sentence, err=True)
+    click.echo(in_words_of_the_command_line(sentence), err=True)
     sys.exit(1)
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cryotypes._option_text import OptionText, is_flag, is_numbers
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -39,6 +41,20 @@ _READING = [
         "series' own, where a file states it.",
     ),
     click.option(
+        "--tomogram-names",
+        type=FILE,
+        help="Table of two columns, number and name, for lists that number their tomograms; by "
+        "default the .doc beside them.",
+    ),
+    click.option(
+        "--tilt-image-size",
+        "tilt_image_dimensions",
+        type=int,
+        nargs=2,
+        metavar="X Y",
+        help="Size of the tilt images in pixels, where the files do not tell.",
+    ),
+    click.option(
         "--pixel-spacing",
         type=_POSITIVE,
         metavar="ANGSTROM",
@@ -50,16 +66,104 @@ _FORMAT = click.option(
 )
 
 
+_OTHERS = click.option(
+    "-O",
+    "--option",
+    "others",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=lambda _, __, texts: dict(_split(text) for text in texts),
+    help="Any other option of a format, also as --NAME VALUE; `cryotypes formats -v` lists them.",
+)
+_ALIASES = {
+    "tomogram_size": "tomogram_dimensions",
+    "tilt_image_size": "tilt_image_dimensions",
+}
+
+
 def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options for what files may lack."""
-    for option in reversed([*_READING, _FORMAT]):
+    for option in reversed([*_READING, _FORMAT, _OTHERS]):
         command = option(command)
     return command
 
 
-def given(**options: Any) -> dict[str, Any]:
-    """Keep the options that were given."""
-    return {name: value for name, value in options.items() if value is not None}
+def _split(text: str) -> tuple[str, OptionText]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise click.BadParameter(f"expected NAME=VALUE, found {text!r}", param_hint="'--option'")
+    name = name.strip().replace("-", "_")
+    return _ALIASES.get(name, name), OptionText(value)
+
+
+class ReadingCommand(click.Command):
+    """A command that takes every option of every format as ``--name value``, too."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Write what is an option of a format, and none of this command, as ``-O name=value``."""
+        own = {name for parameter in self.params for name in parameter.opts}
+        words = list(args)
+        result: list[str] = []
+        while words:
+            word = words.pop(0)
+            name, sign, value = word.partition("=")
+            if word == "--":
+                return super().parse_args(ctx, [*result, word, *words])
+            if not name.startswith("--") or name in own or name == "--help":
+                result.append(word)
+                continue
+            option = name[2:].replace("-", "_")
+            option = _ALIASES.get(option, option)
+            functions = functions_with(option)
+            if functions and not sign:
+                value = _value_of(words, option, functions, name)
+            result += ["-O", f"{option}={value}"] if functions else [word]
+        return super().parse_args(ctx, result)
+
+
+def _value_of(words: list[str], option: str, functions: list[Any], told: str) -> str:
+    """Take an option's value off the words that follow it."""
+    if all(is_flag(function, option) for function in functions):
+        return words.pop(0) if words and words[0].lower() in ("true", "false") else "true"
+    if not words:
+        raise click.UsageError(f"option {told!r} requires an argument")
+    values = [words.pop(0)]
+    if any(is_numbers(function, option) for function in functions):
+        while words and _is_number(values[0]) and _is_number(words[0]):
+            values.append(words.pop(0))
+    return ",".join(values)
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def functions_with(option: str) -> list[Callable[..., Any]]:
+    """Return what reads or writes a format and knows an option."""
+    from cryotypes.io import options_of
+    from cryotypes.registry import formats
+
+    functions = [f for format in formats().values() for f in (format.read, format.write)]
+    return [f for f in functions if f is not None and option in options_of(f)]
+
+
+def option_named(name: str) -> str | None:
+    """Return what is typed for a keyword that the commands have an option of their own for."""
+    from . import main
+
+    if name == "format":
+        return "--format"
+    parameters = [p for command in main.commands.values() for p in command.params]
+    return next((p.opts[0] for p in parameters if p.name == name and p.opts[0][:2] == "--"), None)
+
+
+def given(others: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
+    """Keep the options that were given, by name or as ``-O NAME=VALUE``."""
+    return {name: value for name, value in options.items() if value is not None} | (others or {})
 
 
 def read_all(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ._options import FILE, given, reading_options
+from ._options import FILE, ReadingCommand, given, reading_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -17,7 +17,7 @@ _POSITIVE = click.FloatRange(min=0)
 _MOST = 20  # experiments in a table
 
 
-@click.command()
+@click.command(cls=ReadingCommand)
 @click.argument("a", type=FILE)
 @click.argument("b", type=FILE)
 @click.option(
@@ -54,6 +54,7 @@ def check(
     tolerance_pixel: float,
     format_name: str | None,
     as_json: bool,
+    others: dict[str, Any],
     **options: Any,
 ) -> None:
     """Compare two files of particles, or two alignments, whatever their formats.
@@ -64,8 +65,8 @@ def check(
     """
     from ._options import read_each
 
-    options = given(**options)
-    own = ("tomogram_dimensions", "tomogram_spacing")
+    options = given(others, **options)
+    own = ("tomogram_dimensions", "tomogram_spacing", "tilt_image_dimensions")
     first, second = read_each((a, b), format_name, options, own=own)
     results: list[dict[str, Any]] = []
     poses = [_of_kind(things, "poses") for things in (first, second)]

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ._options import FILE, given, reading_options
+from ._options import FILE, ReadingCommand, given, reading_options
 from ._progress_bar import bar
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@click.command()
+@click.command(cls=ReadingCommand)
 @click.argument("sources", nargs=-1, required=True, type=FILE)
 @click.argument("target", type=FILE)
 @click.option("--to", "to_format", help="Name of the target's format, if its suffix is not enough.")
@@ -34,14 +34,6 @@ if TYPE_CHECKING:
     show_default=True,
     help="What a coarser voxel is; where things then are: cryotypes.bin_image, bin_poses.",
 )
-@click.option(
-    "-O",
-    "--option",
-    "others",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Any other option of the two formats; `cryotypes formats -v` lists them.",
-)
 @click.option("--experiment", "experiments", multiple=True, help="Only this one; may be repeated.")
 @click.option("--report", is_flag=True, help="Say what was kept, converted, assumed and lost.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -55,7 +47,7 @@ def convert(
     experiments: tuple[str, ...],
     bin_factor: int,
     bin_method: Any,
-    others: tuple[str, ...],
+    others: dict[str, Any],
     report: bool,
     as_json: bool,
     strict: bool,
@@ -81,21 +73,9 @@ def convert(
             bin_factor=bin_factor,
             bin_method=bin_method,
             progress=progress,
-            **given(**options),
-            **dict(_parsed(text) for text in others),
+            **given(others, **options),
         )
     if as_json:
         click.echo(json.dumps([vars(r) for r in reports], indent=2, ensure_ascii=False))
     for one in reports if not as_json else []:
         click.echo(str(one) if report else f"wrote {one.path} ({one.format})")
-
-
-def _parsed(text: str) -> tuple[str, Any]:
-    """Split NAME=VALUE; a value that is JSON (a number, true, a list) is read as such."""
-    name, sign, value = text.partition("=")
-    if not sign:
-        raise click.BadParameter(f"expected NAME=VALUE, found {text!r}", param_hint="'--option'")
-    try:
-        return name.replace("-", "_"), json.loads(value)
-    except ValueError:
-        return name.replace("-", "_"), value

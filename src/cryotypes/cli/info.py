@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ._options import FILE, check_known, formats_of, given, known_options, reading_options
+from ._options import (
+    FILE,
+    ReadingCommand,
+    check_known,
+    formats_of,
+    given,
+    known_options,
+    reading_options,
+)
+from ._words import in_words_of_the_command_line
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +34,7 @@ _HEADINGS = {
 }
 
 
-@click.command()
+@click.command(cls=ReadingCommand)
 @click.argument("paths", nargs=-1, required=True, type=FILE)
 @reading_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, one object a thing.")
@@ -33,6 +42,7 @@ def info(
     paths: tuple[Path, ...],
     format_name: str | None,
     as_json: bool,
+    others: dict[str, Any],
     **options: Any,
 ) -> None:
     """Say what PATHS are: kind, counts, pixel spacing, size, experiments, columns, unknowns."""
@@ -41,13 +51,13 @@ def info(
     for path in paths:
         try:
             names = formats_of(path, format_name)
-            check_known(names, given(**options))
+            check_known(names, given(others, **options))
         except (OSError, ValueError, LookupError) as error:
             failed = _complain(error)
             continue
         for name in names:  # one kind may be readable where another is not
             try:
-                found.append(_read_one(path, name, given(**options)))
+                found.append(_read_one(path, name, given(others, **options)))
             except (OSError, ValueError, LookupError, ImportError) as error:
                 failed = _complain(error)
     if as_json:
@@ -63,7 +73,8 @@ def _complain(error: Exception) -> bool:
     from . import _os_sentence
 
     text = _os_sentence(error) if isinstance(error, OSError) else str(error)
-    click.echo(click.style("error: ", fg="red") + text, err=True)
+    told = in_words_of_the_command_line(text)
+    click.echo(click.style("error: ", fg="red") + told, err=True)
     return True
 
 
@@ -74,7 +85,8 @@ def _read_one(path: Path, name: str, options: dict[str, Any]) -> dict[str, Any]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         things = read(path, format=name, **{k: options[k] for k in known_options([name], options)})
-    doubts = list(dict.fromkeys(str(w.message) for w in caught))
+    told = (in_words_of_the_command_line(str(w.message)) for w in caught)
+    doubts = list(dict.fromkeys(told))
     return {**_describe(path, things, doubts), "format": name}
 
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import click
 
-from ._options import FILE, given, reading_options
+from ._options import FILE, ReadingCommand, given, reading_options
+
+RULES = ("path", "decorations")  # those that can be left out
 
 
-@click.command()
+@click.command(cls=ReadingCommand)
 @click.argument("paths", nargs=-1, required=True, type=FILE)
 @click.option(
     "--names",
@@ -19,6 +21,7 @@ from ._options import FILE, given, reading_options
     help="Table of two columns: a name as it stands in a file, and its experiment.",
 )
 @click.option("--regex", help="What counts of a name: its first group, or all that matches.")
+@click.option("--rules", help=f"Use only these of the rules, with commas: {', '.join(RULES)}.")
 @reading_options
 @click.option("--strict", is_flag=True, help="Fail (exit code 1) if something did not match.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -26,9 +29,11 @@ def match(
     paths: tuple[Path, ...],
     names: Path | None,
     regex: str | None,
+    rules: str | None,
     format_name: str | None,
     strict: bool,
     as_json: bool,
+    others: dict[str, Any],
     **options: Any,
 ) -> None:
     """Join the particles, tilt series, tilt images and tomograms in PATHS by experiment."""
@@ -36,8 +41,9 @@ def match(
 
     from ._options import read_all
 
-    things = _each_once(read_all(paths, format_name, given(**options)))
-    result = join(*things, names=names, regex=regex)
+    things = _each_once(read_all(paths, format_name, given(others, **options)))
+    chosen = None if rules is None else [rule.strip() for rule in rules.split(",")]
+    result = join(*things, names=names, regex=regex, rules=chosen)
     if as_json:
         click.echo(json.dumps(result.to_dict(), indent=2, ensure_ascii=False))
     else:

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ._options import FILE, check_known, format_of, given, known_options, reading_options
+from ._options import (
+    FILE,
+    ReadingCommand,
+    check_known,
+    format_of,
+    given,
+    known_options,
+    reading_options,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,21 +25,18 @@ if TYPE_CHECKING:
     from cryotypes.geometry import Projection
     from cryotypes.matching import Experiment
 
-_OWN = ("tomogram_dimensions", "tomogram_spacing")  # of the projection itself, too
+_OWN = (
+    "tomogram_dimensions",
+    "tomogram_spacing",
+    "tilt_image_dimensions",
+)  # of the projection itself, too
 
 
-@click.command()
+@click.command(cls=ReadingCommand)
 @click.argument("poses", type=FILE)
 @click.argument("alignment", type=FILE, required=False)
 @click.option("-o", "--output", type=FILE, help="Table to write: .star or .csv.")
 @click.option("--plot", type=FILE, help="Picture to write (.png, .pdf, .svg), one an experiment.")
-@click.option(
-    "--tilt-image-size",
-    type=int,
-    nargs=2,
-    metavar="X Y",
-    help="Size of the tilt images in pixels, if they are not where the files say.",
-)
 @click.option(
     "--alignment-spacing",
     type=click.FloatRange(min=0, min_open=True),
@@ -50,7 +55,6 @@ def project(
     alignment: Path | None,
     output: Path | None,
     plot: Path | None,
-    tilt_image_size: tuple[int, int] | None,
     alignment_spacing: float | None,
     margin: float,
     experiments: tuple[str, ...],
@@ -59,6 +63,7 @@ def project(
     regex: str | None,
     format_name: str | None,
     overwrite: bool,
+    others: dict[str, Any],
     **options: Any,
 ) -> None:
     """Project the particles in POSES into the tilt images of ALIGNMENT.
@@ -71,13 +76,12 @@ def project(
     from cryotypes.matching import match
 
     _check_targets(output, plot, overwrite)
-    options = given(**options, alignment_spacing=alignment_spacing)
+    options = given(others, **options, alignment_spacing=alignment_spacing)
     posesets, model = _read(poses, alignment, format_name, options)
     matches = match(posesets, model, names=names, regex=regex)
     chosen = _chosen(matches.values(), experiments)
     _report_unmatched(matches.unmatched)
     sizes = {name: options[name] for name in _OWN if name in options}
-    sizes |= given(tilt_image_dimensions=tilt_image_size)
     with warnings.catch_warnings(record=True) as caught:  # once, not for each experiment
         warnings.simplefilter("always")
         projections = [p for experiment in chosen for p in _project(experiment, sizes)]

@@ -11,11 +11,12 @@ import pandas as pd
 from cryotypes.conventions import encode_orientation
 from cryotypes.errors import ReadError, WriteError
 
-from ._numbers import number_names
+from ._numbers import number_names, numbers_by_name
 from ._poses import lose_features
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from os import PathLike
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -55,9 +56,20 @@ def as_read(particles: Particles, key: str) -> Any:
     return values[0] if all(type(v) is type(values[0]) and v == values[0] for v in values) else None
 
 
-def tomogram_numbers(particles: Particles, report: LossReport, largest: int = 2**53) -> list[int]:
-    """Number the experiments (see `number_names`), and say so if one has no name."""
-    numbers = number_names(particles.experiments, particles.metadata, largest)
+def tomogram_numbers(
+    particles: Particles,
+    report: LossReport,
+    largest: int = 2**53,
+    names: str | PathLike[str] | None = None,
+) -> list[int]:
+    """Number the experiments, by the map that was given or as `number_names` does.
+
+    An experiment without a name is reported.
+    """
+    if names is not None:
+        numbers = numbers_by_name(particles.experiments, names)
+    else:
+        numbers = number_names(particles.experiments, particles.metadata, largest)
     for name, number in zip(particles.experiments, numbers, strict=True):
         if not name and len(particles):
             report.lost["experiment_id"] = f"none, written as tomogram {number}"

@@ -90,7 +90,7 @@ def name_numbers(numbers: Sequence[int], names: Mapping[int, str]) -> list[str]:
 
 
 def decode_numbers(
-    numbers: NDArray[Any], path: Path, tomograms: str | PathLike[str] | None, column: str
+    numbers: NDArray[Any], path: Path, tomogram_names: str | PathLike[str] | None, column: str
 ) -> tuple[NDArray[np.int64], list[str], dict[str, int]]:
     """Turn a column of tomogram numbers into experiments.
 
@@ -99,7 +99,7 @@ def decode_numbers(
     numbers : array, shape (n,)
     path : Path
         Of the file; its map lies beside it.
-    tomograms : path, optional
+    tomogram_names : path, optional
         The map, if it lies elsewhere.
     column : str
         What the file calls the column, for messages.
@@ -123,7 +123,7 @@ def decode_numbers(
         row = int(bad.argmax())
         expected = f"column {column}, row {row + 1}: expected a whole number"
         raise ReadError(f"{expected}, found {numbers[row]}", path)
-    names = find_number_map(path, tomograms)
+    names = find_number_map(path, tomogram_names)
     codes, unique = pd.factorize(numbers.astype(np.int64))
     if not len(numbers):
         known = list(names.items())
@@ -136,6 +136,34 @@ def decode_numbers(
             problem = f"tomograms {result[name]} and {number} are both called {name!r}"
             raise ReadError(f"{problem} in the map; give them different names", path)
     return codes.astype(np.int64), experiments, result
+
+
+def numbers_by_name(experiments: Sequence[str], path: str | PathLike[str]) -> list[int]:
+    """Number experiments by a map that was given; directories and suffixes in it do not matter.
+
+    Raises
+    ------
+    ReadError
+        If the file is no map.
+    WriteError
+        Naming an experiment that is not in it, or that has several numbers.
+    """
+    known = read_number_map(path)
+    numbers: list[int] = []
+    for name in experiments:
+        bare = strip_path_and_suffix(name)
+        found = [number for number, other in known.items() if other == name] or [
+            number for number, other in known.items() if strip_path_and_suffix(other) == bare
+        ]
+        if len(found) != 1:
+            listing = " and ".join(map(str, found)) or "none"
+            raise WriteError(
+                f"tomogram_names= (--tomogram-names): expected one number for {name!r}, found "
+                f"{listing}",
+                path,
+            )
+        numbers += found
+    return numbers
 
 
 def number_names(

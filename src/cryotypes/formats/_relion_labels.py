@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -72,6 +73,27 @@ DIALECTS = {
         Dialect("warp", conventions.RELION_3_0, optics=False, tomography=False, version=None),
     )
 }
+
+
+def dialect_named(name: object) -> str:
+    """Return a dialect's name: ``5``, ``relion5``, ``RELION-5.0`` and ``v5`` are 5.0.
+
+    Raises
+    ------
+    ValueError
+        If there is none of that name, or (``3``) more than one.
+
+    Examples
+    --------
+    >>> dialect_named(5), dialect_named("relion-4"), dialect_named("3.1")
+    ('5.0', '4.0', '3.1')
+    """
+    short = re.sub(r"[\s_-]|^relion|^v(?=\d)", "", str(name).lower())
+    found = [d for d in DIALECTS if d == short] or [d for d in DIALECTS if d[:-2] == short]
+    if len(found) != 1:
+        listing = ", ".join(found or DIALECTS)
+        raise ValueError(f"dialect= (--dialect): expected one of {listing}, found {name}")
+    return found[0]
 
 
 def dialect_of(labels: set[str], optics: bool) -> Dialect:

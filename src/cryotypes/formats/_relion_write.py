@@ -132,9 +132,7 @@ class _Writer:
             else:
                 sized = all(self.size(i) is not None for i in range(len(self.posesets)))
                 name = "5.0" if sized else "4.0"
-        if name not in labels.DIALECTS:
-            raise ValueError(f"dialect: expected one of {', '.join(labels.DIALECTS)}, found {name}")
-        return labels.DIALECTS[name]
+        return labels.DIALECTS[labels.dialect_named(name)]
 
     def size(self, index: int) -> Floats | None:
         """Size of a PoseSet's tomogram, in pixels of the particles."""

@@ -73,7 +73,7 @@ def sniff(head: Head) -> bool:
 def read(
     path: Path,
     *,
-    tomograms: str | PathLike[str] | None = None,
+    tomogram_names: str | PathLike[str] | None = None,
     pixel_spacing: float | None = None,
     corner_offset: float | None = None,
 ) -> list[PoseSet]:
@@ -82,7 +82,7 @@ def read(
     Parameters
     ----------
     path : path
-    tomograms : path, optional
+    tomogram_names : path, optional
         Map of tomogram numbers to names (Dynamo's .doc). By default the .doc of the same name
         beside the table; a number without a name is called by its digits.
     pixel_spacing : float, optional
@@ -104,7 +104,7 @@ def read(
     table = read_rows(path, COLUMNS, FEWEST)
     columns = {name: table[name].to_numpy() for name in table.columns}
     place = _lists.count_from(CONVENTION.place, corner_offset)
-    codes, experiments, numbers = decode_numbers(columns["tomo"], path, tomograms, "tomo (20)")
+    codes, experiments, numbers = decode_numbers(columns["tomo"], path, tomogram_names, "tomo (20)")
     offset = CONVENTION.offset
     assert offset is not None
     spacing = _spacing(columns, table.height, pixel_spacing)
@@ -139,6 +139,7 @@ def write(
     path: Path,
     *,
     overwrite: bool = False,
+    tomogram_names: str | PathLike[str] | None = None,
     corner_offset: float | None = None,
 ) -> LossReport:
     """Write a table, and beside it the .doc that names its tomograms, unless numbers do.
@@ -149,19 +150,22 @@ def write(
     path : path
     overwrite : bool
         Also of a .doc beside that says otherwise.
+    tomogram_names : path, optional
+        Map of numbers to names, two columns, by which tomograms are numbered. By default as they
+        were numbered when read, as their own digits, else from 1.
     corner_offset : float, optional
         Coordinate of the first voxel's centre. By default as read, else Dynamo's 0.5.
 
     Raises
     ------
     WriteError
-        If an experiment's name cannot stand in a .doc.
+        If a tomogram is not in ``tomogram_names``, an experiment's name cannot stand in a .doc.
     """
     report = LossReport()
     particles = join(data, path, report, KEEPS)
     if corner_offset is None:
         corner_offset = _lists.as_read(particles, "corner_offset")
-    numbers = _lists.tomogram_numbers(particles, report)
+    numbers = _lists.tomogram_numbers(particles, report, names=tomogram_names)
     features = _lists.Features(particles, report)
     columns = _columns(particles, features, report)
     place = _lists.count_from(CONVENTION.place, corner_offset)

@@ -82,7 +82,7 @@ def sniff(head: Head) -> bool:
 def read(
     path: Path,
     *,
-    tomograms: str | PathLike[str] | None = None,
+    tomogram_names: str | PathLike[str] | None = None,
     pixel_spacing: float | None = None,
     index_base: int | None = None,
 ) -> list[PoseSet]:
@@ -92,7 +92,7 @@ def read(
     ----------
     path : path
         20 numbers a particle; an array of n × 20 is read, too, if n is not 20.
-    tomograms : path, optional
+    tomogram_names : path, optional
         Map of tomogram numbers to names, two columns. By default the .doc of the same name beside
         the list; a number without a name is called by its digits.
     pixel_spacing : float, optional
@@ -113,7 +113,9 @@ def read(
     values, header = _read_array(path)
     rows = dict(zip(ROWS, values.T, strict=True))
     place = _lists.count_from(CONVENTION.place, index_base)
-    codes, experiments, numbers = decode_numbers(rows["tomo_num"], path, tomograms, "tomo_num (5)")
+    codes, experiments, numbers = decode_numbers(
+        rows["tomo_num"], path, tomogram_names, "tomo_num (5)"
+    )
     offset = CONVENTION.offset
     assert offset is not None
     spacing = np.full(len(values), float(pixel_spacing or 0))
@@ -174,6 +176,7 @@ def write(
     path: Path,
     *,
     overwrite: bool = False,
+    tomogram_names: str | PathLike[str] | None = None,
     index_base: int | None = None,
 ) -> LossReport:
     """Write a motive list, and beside it the .doc that names its tomograms, unless numbers do.
@@ -186,20 +189,23 @@ def write(
     path : path
     overwrite : bool
         Also of a .doc beside that says otherwise.
+    tomogram_names : path, optional
+        Map of numbers to names, two columns, by which tomograms are numbered. By default as they
+        were numbered when read, as their own digits, else from 1.
     index_base : {1, 0}, optional
         Coordinate of the first voxel. By default as read, else 1.
 
     Raises
     ------
     WriteError
-        If a number of a subtomogram, an object or a class is above 2**24, or an experiment's name
-        cannot stand in a .doc.
+        If a tomogram is not in ``tomogram_names``, a number of a subtomogram, an object or a class
+        is above 2**24, or an experiment's name cannot stand in a .doc.
     """
     report = LossReport()
     particles = join(data, path, report, KEEPS)
     if index_base is None:
         index_base = _lists.as_read(particles, "index_base")
-    numbers = _lists.tomogram_numbers(particles, report, _LARGEST)
+    numbers = _lists.tomogram_numbers(particles, report, _LARGEST, tomogram_names)
     place = _lists.count_from(CONVENTION.place, index_base)
     offset = CONVENTION.offset
     assert offset is not None

@@ -71,7 +71,7 @@ def sniff(head: Head) -> bool:
 def read(
     path: Path,
     *,
-    tomograms: str | PathLike[str] | None = None,
+    tomogram_names: str | PathLike[str] | None = None,
     pixel_spacing: float | None = None,
     index_base: int | None = None,
 ) -> list[PoseSet]:
@@ -80,7 +80,7 @@ def read(
     Parameters
     ----------
     path : path
-    tomograms : path, optional
+    tomogram_names : path, optional
         Map of tomogram numbers to names, two columns. By default the .doc of the same name beside
         the list; a number without a name is called by its digits.
     pixel_spacing : float, optional
@@ -102,7 +102,7 @@ def read(
     spacing = np.full(table.height, float(pixel_spacing or 0))
     place = _lists.count_from(CONVENTION.place, index_base)
     numbers = _numbers(table, "tomo_num", path)
-    codes, experiments, known = decode_numbers(numbers, path, tomograms, "tomo_num")
+    codes, experiments, known = decode_numbers(numbers, path, tomogram_names, "tomo_num")
     position = _vectors(table, POSITION, path)
     if position is None:
         raise ReadError(f"expected the labels {', '.join(POSITION)}, found none of them", path)
@@ -173,6 +173,7 @@ def write(
     path: Path,
     *,
     overwrite: bool = False,
+    tomogram_names: str | PathLike[str] | None = None,
     index_base: int | None = None,
 ) -> LossReport:
     """Write a motive list, and beside it a .doc that names the tomograms, unless numbers do.
@@ -183,20 +184,23 @@ def write(
     path : path
     overwrite : bool
         Also of a .doc beside that says otherwise.
+    tomogram_names : path, optional
+        Map of numbers to names, two columns, by which tomograms are numbered. By default as they
+        were numbered when read, as their own digits, else from 1.
     index_base : {1, 0}, optional
         Coordinate of the first voxel. By default as read, else 1.
 
     Raises
     ------
     WriteError
-        If a whole number needs more than 32 bits, a half is not one word, or an experiment's name
-        cannot stand in a .doc.
+        If a tomogram is not in ``tomogram_names``, a whole number needs more than 32 bits, a half
+        is not one word, or an experiment's name cannot stand in a .doc.
     """
     report = LossReport()
     particles = join(data, path, report, KEEPS)
     if index_base is None:
         index_base = _lists.as_read(particles, "index_base")
-    numbers = _lists.tomogram_numbers(particles, report, _LARGEST)
+    numbers = _lists.tomogram_numbers(particles, report, _LARGEST, tomogram_names)
     place = _lists.count_from(CONVENTION.place, index_base)
     assert CONVENTION.offset is not None
     shift = _lists.shift_or_zero(particles, report)

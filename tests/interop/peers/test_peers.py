@@ -171,7 +171,7 @@ def test_without_its_map_tomograms_are_called_by_their_numbers(peers, truth, tmp
     table.write_bytes(peers.wrote("dynamo.tbl").read_bytes())
     found = cryotypes.read_poses(table)
     assert {poses.experiment_id for poses in found} == {"1", "2", "10"}
-    named = cryotypes.read_poses(table, tomograms=peers.wrote("dynamo.doc"))
+    named = cryotypes.read_poses(table, tomogram_names=peers.wrote("dynamo.doc"))
     truth.check(named, place=1e-9, angle=1e-6)
 
 

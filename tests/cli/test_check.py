@@ -65,7 +65,7 @@ def write(tmp_path):
             data.attrs["tomogram_dimensions"] = dict.fromkeys(names, (800, 800, 400))
             options = {"format": "relion-tilt-series"}
         else:
-            options = {"format": "relion-star", "dialect": "4.0"}
+            options = {"format": "relion-star", "dialect": "4.0", "tomogram_spacing": 10.0}
         ct.write(data, path, **options)
         return path
 

@@ -17,7 +17,7 @@ from cryotypes.names import strip_path_and_suffix
 from cryotypes.registry import formats
 from cryotypes.testing import check_format, zoo
 
-SIZE = {"tomogram_dimensions": (1000, 1001, 301)}
+SIZE = {"tomogram_dimensions": (1000, 1001, 301), "tomogram_spacing": 2.5}
 
 # What must be told, because neither the zoo nor a file of this format knows it.
 READ = {

@@ -44,7 +44,7 @@ def info_file(save):
 
 def test_centred_coordinates(info_file):
     """From n // 2 of the tomogram, in pixels of apix_unbin: 2.5 of 10 Å is a quarter."""
-    [poses] = read(info_file(), tomogram_dimensions=SIZE, pixel_spacing=APIX)
+    [poses] = read(info_file(), tomogram_dimensions=SIZE, tomogram_spacing=APIX, pixel_spacing=APIX)
     expected = [[200 + 2.5, 200 - 5.125, 75 + 1], [200, 200, 75], [200.25, 200.5, 75.75]]
     np.testing.assert_allclose(poses.position, expected, atol=1e-12)
     assert poses.experiment_id == "TS_01"
@@ -57,7 +57,12 @@ def test_centred_coordinates(info_file):
 
 
 def test_apix_as_text(info_file):
-    [poses] = read(info_file(apix_unbin="2.5"), tomogram_dimensions=SIZE, pixel_spacing=APIX)
+    [poses] = read(
+        info_file(apix_unbin="2.5"),
+        tomogram_dimensions=SIZE,
+        tomogram_spacing=APIX,
+        pixel_spacing=APIX,
+    )
     np.testing.assert_allclose(poses.position[0], [202.5, 194.875, 76])
 
 
@@ -73,14 +78,14 @@ def test_old_files_count_from_the_first_pixel(info_file):
 
 def test_what_is_missing_is_named(info_file):
     with pytest.raises(ReadError, match="pixel_spacing="):
-        read(info_file(), tomogram_dimensions=SIZE)
+        read(info_file(), tomogram_dimensions=SIZE, tomogram_spacing=APIX)
     with pytest.raises(ReadError, match="tomogram_dimensions="):
         read(info_file(), pixel_spacing=APIX)
     assert len(read(info_file(boxes_3d=[]))[0]) == 0
 
 
 def test_everything_else_survives(info_file, tmp_path):
-    [poses] = read(info_file(), tomogram_dimensions=SIZE, pixel_spacing=APIX)
+    [poses] = read(info_file(), tomogram_dimensions=SIZE, tomogram_spacing=APIX, pixel_spacing=APIX)
     path = tmp_path / "new" / "TS_01_info.json"
     path.parent.mkdir()
     report = write([poses], path)
@@ -101,7 +106,7 @@ def test_an_existing_file_keeps_its_alignment(info_file, tmp_path):
     poses = PoseSet([[202.5, 194.875, 76]], experiment_id="TS_01", pixel_spacing=APIX)
     with pytest.raises(WriteError, match="tomogram_dimensions="):
         write([poses], path, overwrite=True)
-    report = write([poses], path, overwrite=True, tomogram_dimensions=SIZE)
+    report = write([poses], path, overwrite=True, tomogram_dimensions=SIZE, tomogram_spacing=APIX)
     assert "existing file" in report.converted["metadata"]
     written = json.loads(path.read_text())
     assert written["tlt_params"] == INFO["tlt_params"]
@@ -113,7 +118,8 @@ def test_a_new_file_is_minimal(tmp_path):
     features = pd.DataFrame({"class": [3], "class_name": ["spike"]})
     poses = PoseSet([[50.0, 50, 25]], features=features, experiment_id="a", pixel_spacing=4.0)
     path = tmp_path / "a_info.json"
-    report = write([poses], path, tomogram_dimensions=(100, 100, 50), box_size=32)
+    size = {"tomogram_dimensions": (100, 100, 50), "tomogram_spacing": 4.0}
+    report = write([poses], path, **size, box_size=32)
     assert json.loads(path.read_text()) == {
         "apix_unbin": 4.0,
         "boxes_3d": [[0, 0, 0, "manual", 0.0, 3]],
@@ -124,7 +130,7 @@ def test_a_new_file_is_minimal(tmp_path):
 
 def test_binned_particles_are_scaled(info_file, tmp_path):
     """Written from another tomogram's size and pixel: the same place in Å."""
-    [poses] = read(info_file(), tomogram_dimensions=(400, 400, 150), pixel_spacing=10.0)
+    [poses] = read(info_file(), tomogram_dimensions=(1600, 1600, 600), pixel_spacing=10.0)
     poses.position, poses.pixel_spacing = poses.position * 2, 5.0
     path = tmp_path / "b_info.json"
     write([poses], path)
@@ -157,7 +163,7 @@ def test_bad_files_are_named(text, message, save):
 def test_several_pixel_sizes_are_refused(tmp_path):
     data = [PoseSet([[1.0, 2, 3]], pixel_spacing=s) for s in (1.0, 2.0)]
     with pytest.raises(WriteError, match="expected one pixel size"):
-        write(data, tmp_path / "a_info.json", tomogram_dimensions=SIZE)
+        write(data, tmp_path / "a_info.json", tomogram_dimensions=SIZE, tomogram_spacing=APIX)
 
 
 @pytest.mark.parametrize("size", [(1, 2), (1, 2, 3, 4)])
@@ -174,7 +180,7 @@ def test_odd_features_become_json(tmp_path):
     )
     path = tmp_path / "a_info.json"
     write([PoseSet(np.zeros((2, 3)), features=features, pixel_spacing=1.0)], path,
-          tomogram_dimensions=(2, 2, 2))  # fmt: skip
+          tomogram_dimensions=(2, 2, 2), tomogram_spacing=1.0)  # fmt: skip
     boxes = json.loads(path.read_text())["boxes_3d"]
     assert [box[3] for box in boxes] == ['a "b"', "manual"]
     assert [box[4] for box in boxes] == [0, 1]
@@ -194,6 +200,8 @@ def test_sniff_is_not_greedy():
 
 def test_through_the_front_door(info_file, tmp_path):
     """The pixel size of the tomogram is the one thing that the file cannot tell."""
-    [poses] = read_poses(info_file(), tomogram_dimensions=SIZE, pixel_spacing=APIX)
+    [poses] = read_poses(
+        info_file(), tomogram_dimensions=SIZE, tomogram_spacing=APIX, pixel_spacing=APIX
+    )
     with pytest.warns(LossWarning, match="pixel_spacing: 10 Å"):
         ct_write(poses, info_file(), format="eman2-json", overwrite=True)

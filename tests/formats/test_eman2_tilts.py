@@ -119,7 +119,7 @@ def test_images_left_out_elsewhere_get_a_high_loss(tmp_path):
 
 def test_boxes_and_tilts_of_one_file(save):
     path = save(info(ROW, boxes_3d=BOXES), "TS_01_info.json")
-    options = {"tomogram_dimensions": (100, 100, 50), "pixel_spacing": 2.7}
+    options = {"tomogram_dimensions": (200, 200, 100), "pixel_spacing": 2.7}  # unbinned: 1.35 Å
     poses = cryotypes.read_poses(path, **options)
     assert_allclose(poses[0].position, [[50.5, 51, 26.5]])
     assert_allclose(cryotypes.read_projection_model(path)["dx"], 12.5)

@@ -75,8 +75,11 @@ def test_normalised_coordinates_are_fractions_of_the_tomogram(save):
     text = loop("CoordinateX CoordinateY CoordinateZ MicrographName", "0.25 0.5 0.1 TS_01.tomostar")
     path = save(text)
     size = (400, 300, 100)
-    options = {"normalised": True, "pixel_spacing": 10.0, "tomogram_dimensions": size}
-    assert_allclose(ct.read_poses(path, **options)[0].position, [[100, 150, 10]])
+    options = {"normalised": True, "tomogram_dimensions": size, "tomogram_spacing": 5.0}
+    for spacing, scale in (({}, 1.0), ({"pixel_spacing": 10.0}, 0.5)):
+        (poses,) = ct.read_poses(path, **options, **spacing)
+        assert_allclose(poses.position, np.multiply([[100, 150, 10]], scale))
+        assert poses.pixel_spacing == 5.0 / scale
     with pytest.raises(ValueError, match="need the size of tomogram"):
         ct.read_poses(path, normalised=True, pixel_spacing=10.0)
 

@@ -28,6 +28,9 @@ from cryotypes.testing import assert_same, zoo
 read, write = relion_star.FORMAT.read, relion_star.FORMAT.write
 save_as = functools.partial(cryotypes.write, format="relion-star")
 
+# poses that are new have no tilt series; one test is about what is said of it
+pytestmark = pytest.mark.filterwarnings("ignore:.*the unbinned tilt series is unknown:UserWarning")
+
 DIALECTS = ("3.0", "3.1", "4.0", "5.0")
 MICROGRAPH, COORDINATES = "rlnMicrographName", ("rlnCoordinateX", "rlnCoordinateY")
 XYZ = (*COORDINATES, "rlnCoordinateZ")
@@ -198,7 +201,8 @@ FILES = {"3.0": SPA_3_0, "3.1": SPA_3_1, "4.0": TOMO_4, "5.0": TOMO_5}
 def project(save):
     """One file of each generation, with the tomograms.star that 5.0 needs beside it."""
     save(TOMOGRAMS, "tomograms.star")
-    return {name: save(text, f"{name}.star") for name, text in FILES.items()}
+    folder = {"4.0": "other/"}  # its series have other pixels
+    return {name: save(text, f"{folder.get(name, '')}{name}.star") for name, text in FILES.items()}
 
 
 # --- reading ---
@@ -500,8 +504,14 @@ def test_centred_coordinates_need_a_pixel_size(save):
     text = plain(("rlnTomoName", *CENTRED), ("TS_01", 1, 2, 3))
     with pytest.raises(ReadError, match=r"coordinates in angstrom .*pixel_spacing="):
         read(save(text), tomogram_dimensions=(10, 10, 10))
-    (poses,) = read(save(text), tomogram_dimensions=(10, 10, 10), pixel_spacing=2.0)
-    assert_allclose(poses.position, [[5.5, 6, 6.5]])
+    with pytest.raises(ValueError, match="without its pixel spacing is no size"):
+        read(save(text), tomogram_dimensions=(10, 10, 10), pixel_spacing=2.0)
+    size = {"tomogram_dimensions": (10, 10, 10), "tomogram_spacing": 2.0}
+    for options in ({}, {"pixel_spacing": 2.0}):
+        (poses,) = read(save(text), **size, **options)
+        assert_allclose(poses.position, [[5.5, 6, 6.5]])
+    (poses,) = read(save(text), **size, pixel_spacing=4.0)
+    assert_allclose(poses.position, [[2.75, 3, 3.25]])
 
 
 def test_another_pixel_size_than_the_tilt_series(save):
@@ -653,15 +663,19 @@ def test_priors_choose_between_equal_angles(project, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::cryotypes.errors.LossWarning")
+@pytest.mark.filterwarnings("ignore:.*are outside their tomogram:UserWarning")
 @pytest.mark.parametrize(("source", "target"), list(product(DIALECTS, DIALECTS)))
 def test_every_generation_into_every_other(project, source, target, tmp_path):
     """Where the particles are (Å), and how they are turned, stays the same; up and down."""
     posesets = read(project[source])
-    out = tmp_path / "out.star"
+    (tmp_path / "out").mkdir()
+    out = tmp_path / "out" / "out.star"
     sizes = {p.experiment_id: SIZES.get(p.experiment_id, (500, 600, 301)) for p in posesets}
     options = {}
     if target == "5.0" and source != "5.0":
         options = {"tomogram_dimensions": sizes}
+    if target in ("4.0", "5.0") and source in ("3.0", "3.1"):
+        options["tomogram_spacing"] = 2.0
     report = write(posesets, out, dialect=target, ndim=3, **options)
     before, after = truth(project[source], sizes), truth(out, sizes)
     agree(before, after)
@@ -681,7 +695,7 @@ def test_every_generation_into_every_other(project, source, target, tmp_path):
     if target in ("3.0", "3.1"):
         assert SUB[0] not in names
     # and back: nothing moved
-    back = tmp_path / "back.star"
+    back = tmp_path / "out" / "back.star"
     write(again, back, dialect=source, ndim=3, overwrite=True,
           **({"tomogram_dimensions": sizes} if source == "5.0" else {}))  # fmt: skip
     agree(truth(back, sizes), before)
@@ -716,7 +730,8 @@ def test_other_pixels(project, dialect, tmp_path):
     for poses in posesets:
         poses.position, poses.shift = poses.position / 4, poses.shift / 4
         poses.pixel_spacing *= 4
-    out = tmp_path / "out.star"
+    (tmp_path / "out").mkdir()
+    out = tmp_path / "out" / "out.star"
     report = save_as(posesets, out)
     agree(truth(out, sizes), expected)
     agree(ours(read(out, **({"tomogram_dimensions": sizes} if dialect == "5.0" else {}))), expected)
@@ -828,24 +843,29 @@ def test_new_3d_poses_are_relion_4_or_5(tmp_path):
     """5 where the tomogram's size is known, 4 (which RELION 5 reads) where it is not."""
     posesets = [fresh(), fresh(2, experiment_id="TS_02")]
     out = tmp_path / "out.star"
-    report = save_as(posesets, out)
+    with pytest.warns(GuessWarning, match="assumed the particles', 2.5 Å.*tomogram_spacing="):
+        report = save_as(posesets, out)
     found = tables(out.read_text())
     assert list(found["particles"]) == ["rlnTomoName", *XYZ, *ANGLES, *ANGST, GROUP]
     assert float(found["optics"].loc[0, "rlnTomoTiltSeriesPixelSize"]) == 2.5
     assert "rlnTomoTiltSeriesPixelSize" in report.assumed
     agree(truth(out), expect(posesets))
 
-    save_as(posesets, out, tomogram_dimensions=(400, 401, 200), overwrite=True)
+    with pytest.raises(ValueError, match="without its pixel spacing is no size"):
+        save_as(posesets, out, tomogram_dimensions=(1400, 1401, 1200), overwrite=True)
+    size = {"tomogram_dimensions": (1400, 1401, 1200), "tomogram_spacing": 2.5}
+    save_as(posesets, out, **size, overwrite=True)
     found = tables(out.read_text())
     assert list(found["particles"])[1:4] == list(CENTRED)
     assert "# version 50001" in out.read_text()
-    sizes = dict.fromkeys(["TS_01", "TS_02"], (400, 401, 200))
+    sizes = dict.fromkeys(["TS_01", "TS_02"], (1400, 1401, 1200))
     agree(truth(out, sizes), expect(posesets))
     with pytest.raises(WriteError, match=r"size of 'TS_02' is unknown: give tomograms= "):
         save_as(posesets, out, dialect="5.0", overwrite=True,
-                        tomogram_dimensions={"TS_01": (400, 401, 200)})  # fmt: skip
+                **size | {"tomogram_dimensions": {"TS_01": (1400, 1401, 1200)}})  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:.*are outside their tomogram:UserWarning")
 def test_binned_poses_and_tomograms_star(save, tmp_path):
     """Poses picked at 8 Å, a series of 2 Å: the file is in the series' pixels."""
     tomograms = save(TOMOGRAMS, "tomograms.star")
@@ -863,12 +883,14 @@ def test_binned_poses_and_tomograms_star(save, tmp_path):
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("name", zoo())
 @pytest.mark.filterwarnings("ignore::cryotypes.errors.LossWarning")
+@pytest.mark.filterwarnings("ignore:.*are outside their tomogram:cryotypes.errors.GuessWarning")
 def test_zoo(name, dialect, tmp_path):
     """Whatever is written is read: to 1e-6 pixels and degrees, every feature, every id."""
     posesets = zoo()[name]
     out = tmp_path / "out file.star"
     size = {"tomogram_dimensions": (1000, 1001, 301)} if dialect == "5.0" else {}
-    save_as(posesets, out, dialect=dialect, **size)
+    tilts = {"tomogram_spacing": 2.5} if dialect in ("4.0", "5.0") else {}
+    save_as(posesets, out, dialect=dialect, **size, **tilts)
     again = read(out, **size)
     empty = ["experiment_id", "pixel_spacing"] if name == "none" else []  # no row to say it in
     optics_columns = ["rlnMagnification", "rlnDetectorPixelSize", GROUP]
@@ -896,7 +918,7 @@ def test_relion_needs_a_pixel_size(dialect, tmp_path):
     """It is never invented: neither 0 nor 1 (cryohub lost all shifts so)."""
     out = tmp_path / "out.star"
     with pytest.raises(WriteError, match=r"needs the pixel spacing, .*'TS_01'; set pixel_spacing"):
-        save_as(fresh(pixel_spacing=0.0), out, dialect=dialect, tomogram_dimensions=(9, 9, 9))
+        save_as(fresh(pixel_spacing=0.0), out, dialect=dialect, tomogram_dimensions=(900, 900, 900))
     assert not out.exists()
 
 

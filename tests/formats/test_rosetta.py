@@ -45,8 +45,8 @@ WRITE_OPTIONS = {
     "relion_3.0.star": {"dialect": "3.0"},
     "relion_5/particles.star": {"dialect": "5.0", "tomogram_dimensions": SIZE},
     "cryosparc.cs": {"micrograph_shape": (320, 400)},
-    "eman2_info.json": {"tomogram_dimensions": SIZE},
-    "eman2_old_info.json": {"tomogram_dimensions": SIZE},
+    "eman2_info.json": {"tomogram_dimensions": SIZE, "tomogram_spacing": 2.0},
+    "eman2_old_info.json": {"tomogram_dimensions": SIZE, "tomogram_spacing": 2.0},
     "eman.box": {"box_size": 33, "whole_pixels": False},
     "cryolo.cbox": {"box_size": 33},
 }
@@ -122,7 +122,8 @@ ENTRIES = [
     Entry("relion_5_picker.star", "relion-star", {"RELION_5_PICKER": "place"},
           {"picker_centre": True, "tomogram_dimensions": SIZE}, holds="position", back=False),
     Entry("warp_normalised.star", "relion-star", {"WARP_NORMALISED": "place"},
-          {"normalised": True, "tomogram_dimensions": SIZE}, holds="position", back=False),
+          {"normalised": True, "tomogram_dimensions": SIZE, "tomogram_spacing": 2.0},
+          holds="position", back=False),
     Entry("m.star", "m-star", {"M": "turn place"}, SPACING, holds="position orientation"),
     Entry("dynamo.tbl", "dynamo-tbl", {"DYNAMO": ALL}),
     Entry("motl.em", "motl-em", {"AV3": ALL}, SPACING, tolerance=SINGLE),
@@ -143,7 +144,8 @@ ENTRIES = [
     Entry("peet.csv", "peet-csv", {"PEET": "turn offset", "IMOD_MODEL": "place"}, one="peet",
           tolerance={**EXACT, "position": 1e-3}),
     Entry("eman2_info.json", "eman2-json", {"EMAN2_INFO": "place"},
-          {**SPACING, "tomogram_dimensions": SIZE}, one="eman2", holds="position"),
+          {**SPACING, "tomogram_dimensions": SIZE, "tomogram_spacing": 2.0}, one="eman2",
+          holds="position"),
     Entry("eman2_old_info.json", "eman2-json", {"EMAN2_INFO_OLD": "place"}, SPACING,
           one="eman2_old", holds="position"),
     Entry("eman.box", "eman-box", {"EMAN_BOX": "place"}, SPACING, one="eman", holds="position",
@@ -253,7 +255,7 @@ CASES = [
     CASES,
     ids=[f"{entry.file}-{name}-{part}-{changed}" for entry, name, part, changed in CASES],
 )
-@pytest.mark.filterwarnings("ignore::cryotypes.errors.LossWarning")
+@pytest.mark.filterwarnings("ignore::cryotypes.errors.CryotypesWarning")
 def test_a_wrong_row_is_noticed(entry, name, part, changed, tmp_path):
     """Formats hold rows or parts of them, so it is the part itself that is made wrong.
 

@@ -22,7 +22,7 @@ from cryotypes.conventions._table import CRYOTYPES, RELION_3_0
 from cryotypes.errors import GuessWarning, ReadError, WriteError
 from cryotypes.names import strip_path_and_suffix
 
-from ._poses import Particles, factorize, to_posesets
+from ._poses import MULTIPLY, Particles, factorize, to_posesets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -137,7 +137,7 @@ def decode(
         names = table[columns[EXPERIMENT]].cast(pl.String).fill_null("")
         particles.codes, particles.experiments = factorize(names.to_list())
     particles.features = _features(table, set(columns.values()), named)
-    return to_posesets(particles, path, {**metadata, "ndim": 2} if flat else metadata)
+    return to_posesets(particles, path, {**metadata, "ndim": 2} if flat else metadata, MULTIPLY)
 
 
 def _resolve(table: pl.DataFrame, path: Path, named: Named) -> dict[str, str]:

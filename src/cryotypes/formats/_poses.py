@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from cryotypes.errors import WriteError
+from cryotypes.errors import GuessWarning, WriteError
+from cryotypes.geometry._bounds import warn_outside
 from cryotypes.poseset import PoseSet
 
 if TYPE_CHECKING:
@@ -92,7 +94,12 @@ def factorize(names: Sequence[str] | pd.Series[Any]) -> tuple[NDArray[np.int64],
     return codes.astype(np.int64), [str(name) for name in unique]
 
 
-def to_posesets(particles: Particles, source: Path, metadata: Metadata) -> list[PoseSet]:
+def to_posesets(
+    particles: Particles,
+    source: Path,
+    metadata: Metadata,
+    fractions: str | None = None,
+) -> list[PoseSet]:
     """Cut particles by experiment and pixel spacing: sorted once, then slices.
 
     Parameters
@@ -101,12 +108,22 @@ def to_posesets(particles: Particles, source: Path, metadata: Metadata) -> list[
     source : Path
     metadata : dict, or callable
         Of the file; or ``metadata(experiment_id, pixel_spacing)`` of each PoseSet.
+    fractions : str, optional
+        What to do if 3D positions look like fractions of the tomogram's size, for formats that
+        anybody writes; by default they cannot be any.
 
     Returns
     -------
     list of PoseSet
         In order of first appearance; a file without particles gives one PoseSet without.
+
+    Warns
+    -----
+    GuessWarning
+        If positions look like fractions, or lie outside the tomogram whose size is known.
     """
+    if fractions is not None:
+        _doubt_fractions(particles.position, source, fractions)
 
     def metadata_of(name: str, spacing: float) -> dict[str, Any]:
         return dict(metadata(name, spacing) if callable(metadata) else metadata)
@@ -155,7 +172,24 @@ def to_posesets(particles: Particles, source: Path, metadata: Metadata) -> list[
                 metadata=metadata_of(name, spacing),
             )
         )
+    warn_outside(result, str(source))
     return result
+
+
+MULTIPLY = "multiply them by the tomogram's size"
+
+
+def _doubt_fractions(position: Floats, source: Path, remedy: str) -> None:
+    """Warn of positions in 3D that can hardly be pixels."""
+    within = len(position) and ((position >= 0) & (position <= 1)).all()
+    if within and position[:, 2].any() and (position % 1).any():
+        warnings.warn(
+            f"{source}: all coordinates are between 0 and 1, as fractions of the tomogram's size "
+            "are (WarpTools' template matching writes such); assumed pixels; if they are "
+            f"fractions, {remedy}",
+            GuessWarning,
+            stacklevel=4,
+        )
 
 
 def join(

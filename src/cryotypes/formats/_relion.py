@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import polars as pl
 
+from cryotypes._sizes import is_size
 from cryotypes.errors import ReadError
 
 from ._star import Block, read_star
@@ -22,10 +23,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Tomogram:
-    """What tomograms.star says of one tomogram; sizes in pixels of the tilt series."""
+    """What tomograms.star says of one tomogram; sizes in pixels of the tilt series.
+
+    A size of 0 means that it is unknown (cryoet-alignment writes it so).
+    """
 
     dimensions: tuple[float, float, float] | None
-    pixel_spacing: float
+    pixel_spacing: float  # Å, 0 if unknown
 
 
 def resolve(name: str, start: Path) -> Path | None:
@@ -144,10 +148,9 @@ def read_tomograms(path: str | PathLike[str]) -> dict[str, Tomogram]:
 def _tomogram(row: Mapping[str, Any]) -> Tomogram:
     size = tuple(row.get(f"rlnTomoSize{axis}") for axis in "XYZ")
     spacing = row.get("rlnTomoTiltSeriesPixelSize")
-    known = all(isinstance(value, (int, float)) for value in size)
     return Tomogram(
-        dimensions=size if known else None,  # type: ignore[arg-type]
-        pixel_spacing=float(spacing) if isinstance(spacing, (int, float)) else 0.0,
+        dimensions=size if is_size(size) else None,  # type: ignore[arg-type]
+        pixel_spacing=float(spacing) if is_size([spacing], 1) else 0.0,  # type: ignore[arg-type]
     )
 
 

@@ -100,7 +100,8 @@ def dialect_of(labels: set[str], optics: bool) -> Dialect:
     """Tell a file's dialect from its labels."""
     if labels.intersection(CENTRED):
         return DIALECTS["5.0"]
-    if "rlnTomoName" in labels and "rlnMicrographName" not in labels:
+    # 2D particles may name a tomogram beside their micrograph; in 3D the tomogram counts
+    if "rlnTomoName" in labels and ("rlnMicrographName" not in labels or COORDINATES[2] in labels):
         return DIALECTS["4.0"]
     return DIALECTS["3.1" if optics or labels.intersection(ORIGINS_ANGSTROM) else "3.0"]
 

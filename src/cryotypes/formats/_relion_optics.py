@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 import polars as pl
 
 from cryotypes.conventions import rescale
-from cryotypes.errors import WriteError
+from cryotypes.errors import GuessWarning, WriteError
 
 from . import _relion
 from . import _relion_labels as labels
@@ -198,8 +199,16 @@ class Optics:
         if labels.MICROGRAPH_PIXEL in features.columns:
             self.writer.features = features.drop(columns=labels.MICROGRAPH_PIXEL)
         group.row.pop(labels.MICROGRAPH_PIXEL, None)
-        if self._value(group, labels.TILT_PIXEL) is None:
-            self._set(group, labels.TILT_PIXEL, self._tilt_series(group) or spacing)
+        known, stated = self._tilt_series(group), self._value(group, labels.TILT_PIXEL)
+        centred = self.dialect.convention.place.origin == "centre"
+        if stated is None:
+            self._set(group, labels.TILT_PIXEL, known or self._assumed(spacing))
+        elif known and not centred and not math.isclose(known, stated, rel_tol=1e-4):
+            # RELION 4 counts in pixels of the tomogram's tilt series, whatever stands here
+            self._set(group, labels.TILT_PIXEL, known)
+            report.converted[labels.TILT_PIXEL] = (
+                f"{stated:g} Å to {known:g} Å, the tilt series' by its tomogram"
+            )
         in_file = self._value(group, labels.TILT_PIXEL)
         if self._is_warp_2d(group):
             in_file = self._image(group) or in_file
@@ -209,25 +218,33 @@ class Optics:
         return in_file
 
     def _tilt_series(self, group: _Group) -> float | None:
-        """Å per pixel of the tilt series, from the tomograms given; else it is assumed."""
-        ids = {
-            p.experiment_id
-            for p in self.writer.posesets
-            if p.pixel_spacing == group.spacing and p.experiment_id in self.writer.known
-        }
-        found = {self.writer.known[name].pixel_spacing for name in ids} - {0.0}
+        """Å per pixel of the tilt series, by their tomograms."""
+        writer = self.writer
+        found = {
+            writer.tilt_series(index)
+            for index, poses in enumerate(writer.posesets)
+            if poses.pixel_spacing == group.spacing
+        } - {0.0}
         if len(found) > 1:
             listing = " and ".join(f"{value:g}" for value in sorted(found))
             raise WriteError(
                 f"the tilt series have pixel sizes of {listing} Å; write them to separate files",
-                self.writer.path,
+                writer.path,
             )
-        if found:
-            return found.pop()
-        self.writer.report.assumed[labels.TILT_PIXEL] = (
-            f"that of the particles, {group.spacing:g} Å"
+        return found.pop() if found else None
+
+    def _assumed(self, spacing: float) -> float:
+        """Take the particles' pixels for the tilt series', and say so loudly."""
+        where = "coordinates count in them" if self.dialect.name == "4.0" else "it is stated"
+        warnings.warn(
+            f"{self.writer.path}: the pixel size of the unbinned tilt series is unknown, and "
+            f"{where}; assumed the particles', {spacing:g} Å; if those are binned, give tomograms= "
+            "(--tomograms tomograms.star) or tomogram_spacing= (--tomogram-spacing)",
+            GuessWarning,
+            stacklevel=8,
         )
-        return None
+        self.writer.report.assumed[labels.TILT_PIXEL] = f"that of the particles, {spacing:g} Å"
+        return spacing
 
     def _is_warp_2d(self, group: _Group) -> bool:
         ids = [p.experiment_id for p in self.writer.posesets]

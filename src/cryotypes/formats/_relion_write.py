@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
+from cryotypes._sizes import TomogramSize, check_spacing, stated_size, tomogram_size
 from cryotypes.conventions import (
     decode_orientation,
     encode_orientation,
@@ -15,9 +16,9 @@ from cryotypes.conventions import (
     encode_shift,
     factor,
     nearest_euler,
-    rescale,
 )
 from cryotypes.errors import WriteError
+from cryotypes.geometry._bounds import warn_outside
 from cryotypes.loss import LossReport
 from cryotypes.poseset._operations import changed
 
@@ -55,6 +56,7 @@ def write(
     dialect: str | None = None,
     tomograms: str | PathLike[str] | None = None,
     tomogram_dimensions: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
+    tomogram_spacing: float | None = None,
     ndim: int | None = None,
 ) -> LossReport:
     """Write particles; those read from one file go back in their original order.
@@ -71,7 +73,10 @@ def write(
     tomograms : path, optional
         tomograms.star or optimisation_set.star, for the sizes and the pixel size of tilt series.
     tomogram_dimensions : (x, y, z), or dict of these by experiment, optional
-        Sizes instead, in pixels of the particles.
+        In pixels of the unbinned tilt series, instead.
+    tomogram_spacing : float, optional
+        Å per pixel in which tomogram_dimensions is counted, and RELION 4 its coordinates; by
+        default what the tomograms or the particles state.
     ndim : {2, 3}, optional
         Whether to write z. By default as read, else 3; tomography always is 3D.
 
@@ -79,8 +84,14 @@ def write(
     ------
     WriteError
         If something that RELION needs is unknown: the pixel spacing, the size of a tomogram.
+
+    Warns
+    -----
+    GuessWarning
+        If the pixel size of the tilt series had to be assumed, or particles lie outside.
     """
-    writer = _Writer(path, data, dialect, tomograms, tomogram_dimensions, ndim)
+    sizes = (tomogram_dimensions, tomogram_spacing)
+    writer = _Writer(path, data, dialect, tomograms, sizes, ndim)
     blocks = writer.blocks()
     with writing_bytes(path, overwrite) as file:
         write_star(file, blocks, writer.dialect.version)
@@ -96,13 +107,14 @@ class _Writer:
         posesets: list[PoseSet],
         dialect: str | None,
         tomograms: str | PathLike[str] | None,
-        dimensions: Any,
+        sizes: tuple[Any, float | None],
         ndim: int | None,
     ) -> None:
         self.path, self.posesets = path, list(posesets)
         self.metadata = [getattr(p, "metadata", None) or {} for p in posesets]
         self.known = {} if tomograms is None else _relion.read_tomograms(tomograms)
-        self.dimensions = dimensions
+        self.dimensions, self.tomogram_spacing = sizes
+        check_spacing(self.tomogram_spacing)
         self.ndim = ndim or (2 if all(m.get("ndim") == 2 for m in self.metadata) else 3)
         self.dialect = self._dialect(dialect)
         if self.dialect.tomography:
@@ -111,8 +123,16 @@ class _Writer:
         self.report = LossReport(kept=["position", "experiment_id", "pixel_spacing"])
         if not self.dialect.shifts:
             self._bake_shifts()
+        self._look_outside()
         self.features = self._features()
         self.optics = Optics(self)
+
+    def _look_outside(self) -> None:
+        """Warn of particles outside a tomogram whose size they did not bring themselves."""
+        if self.dialect.tomography and (self.known or self.dimensions is not None):
+            sizes = {p.experiment_id: self.size(index) for index, p in enumerate(self.posesets)}
+            given = {name: size for name, size in sizes.items() if size is not None}
+            warn_outside(self.posesets, str(self.path), given)
 
     def _bake_shifts(self) -> None:
         if any(p.shift is not None and np.any(p.shift) for p in self.posesets):
@@ -134,25 +154,40 @@ class _Writer:
                 name = "5.0" if sized else "4.0"
         return labels.DIALECTS[labels.dialect_named(name)]
 
-    def size(self, index: int) -> Floats | None:
-        """Size of a PoseSet's tomogram, in pixels of the particles."""
+    def size(self, index: int) -> TomogramSize | None:
+        """Size of a PoseSet's tomogram: what was given, what tomograms.star, what reading said."""
         poses = self.posesets[index]
-        size = self.dimensions
-        if hasattr(size, "get"):
-            size = size.get(poses.experiment_id)
-        if size is not None:
-            return np.asarray(size, dtype=float)
-        tomogram = self.known.get(poses.experiment_id)
-        stated: Any = self.metadata[index].get("tomogram", {})
-        if tomogram is not None and tomogram.dimensions is not None:
-            size, spacing = tomogram.dimensions, tomogram.pixel_spacing
-        elif stated.get("dimensions") is not None:
-            size, spacing = stated["dimensions"], stated.get("pixel_spacing", 0)
-        else:
-            return None
-        if not spacing or not poses.pixel_spacing:
-            return np.asarray(size, dtype=float)
-        return rescale(size, spacing, poses.pixel_spacing)
+        known = self.known.get(poses.experiment_id)
+        tilt = self.tilt_series(index) or self._stated_tilt_series(index)
+        unknown = None if poses.pixel_spacing else 0.0
+        given = tomogram_size(
+            self.dimensions,
+            self.tomogram_spacing,
+            experiment_id=poses.experiment_id,
+            tilt_series=tilt or unknown,
+        )
+        if given is None and known is not None and known.dimensions is not None:
+            return TomogramSize(known.dimensions, tilt or float(poses.pixel_spacing))
+        return given or stated_size(poses)
+
+    def tilt_series(self, index: int) -> float:
+        """Å per pixel of a PoseSet's unbinned tilt series by its tomogram, 0 if unknown."""
+        poses = self.posesets[index]
+        known = self.known.get(poses.experiment_id)
+        stated = (self.metadata[index].get("tomogram") or {}).get("pixel_spacing")
+        return float(
+            self.tomogram_spacing or (known.pixel_spacing if known else 0) or stated or 0.0
+        )
+
+    def _stated_tilt_series(self, index: int) -> float:
+        """The same by the particles' own labels, if they agree."""
+        table = self.metadata[index].get("blocks", {}).get("optics")
+        features = getattr(self.posesets[index], "features", None)
+        for columns in (features, table):
+            if columns is not None and labels.TILT_PIXEL in columns:
+                found = pd.to_numeric(columns[labels.TILT_PIXEL], errors="coerce").unique()
+                return float(found[0]) if len(found) == 1 and found[0] > 0 else 0.0
+        return 0.0
 
     def column(self, values: Sequence[Any]) -> NDArray[Any]:
         """Repeat one value a PoseSet for each of its particles."""
@@ -183,6 +218,9 @@ class _Writer:
             self.report.lost[name] = "RELION has no such field; put it into features"
         features = pd.concat(frames) if len(frames) > 1 else frames[0]
         stale = [n for n in features.columns if n in labels.POSE_LABELS or n == self.experiment]
+        read_as = {m.get("experiment_label", self.experiment) for m in self.metadata}
+        if self.experiment in stale and read_as != {self.experiment}:
+            self.report.lost[f"column {self.experiment}"] = "the experiment is written there"
         if features.shape[1] > len(stale):
             self.report.kept.append("features")
         return features.drop(columns=stale)
@@ -263,19 +301,24 @@ class _Writer:
         place = self.dialect.convention.place
         position = np.concatenate([np.asarray(p.position, dtype=float) for p in self.posesets])
         if place.origin == "centre":
+            spacing = self.spacing[:, None]
             sizes = [self.size(index) for index in range(len(self.posesets))]
-            missing = [
-                p.experiment_id for p, s in zip(self.posesets, sizes, strict=True) if s is None
-            ]
-            if missing:
+            if None in sizes:
                 raise WriteError(
                     f"RELION 5 counts from the centre of the tomogram, and the size of "
-                    f"{missing[0]!r} is unknown: give tomograms= (--tomograms tomograms.star), "
-                    'tomogram_dimensions= (--tomogram-size X Y Z), or choose dialect="4.0"',
+                    f"{self.posesets[sizes.index(None)].experiment_id!r} is unknown: give "
+                    "tomograms= (--tomograms tomograms.star), or tomogram_dimensions= and "
+                    "tomogram_spacing= (--tomogram-size X Y Z, in pixels of the unbinned tilt "
+                    'series, and --tomogram-spacing), or choose dialect="4.0" (--dialect 4.0)',
                     self.path,
                 )
-            dimensions = np.repeat(np.array(sizes).reshape(-1, 3), self.counts, axis=0)
-            written = encode_position(position, place, self.spacing[:, None], dimensions)
+            scaled = [
+                s.in_pixels(float(p.pixel_spacing))
+                for p, s in zip(self.posesets, sizes, strict=True)
+                if s is not None
+            ]
+            dimensions = np.repeat(np.array(scaled).reshape(-1, 3), self.counts, axis=0)
+            written = encode_position(position, place, spacing, dimensions)
         else:
             written = encode_position(self.optics.in_file_pixels(position), place, 1.0)
         return dict(zip(names[: self.ndim], written.T, strict=False))

@@ -19,7 +19,7 @@ from cryotypes.names import strip_path_and_suffix
 from ._files import writing_bytes
 from ._format import Format, Head
 from ._number_table import looks_like_numbers, number_rows, read_numbers, read_text
-from ._poses import Particles, join, lose_features, to_posesets
+from ._poses import MULTIPLY, Particles, join, lose_features, to_posesets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,7 +62,7 @@ def read(
         spacing=spacing,
     )
     metadata = {"format": "cryolo-coords", "ndim": 3, "imod_half_pixel": imod_half_pixel}
-    return to_posesets(particles, path, metadata)
+    return to_posesets(particles, path, metadata, MULTIPLY)
 
 
 def write(

@@ -13,14 +13,17 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from cryotypes._sizes import TomogramSize, stated_size, tomogram_size
 from cryotypes.conventions import _table as conventions
 from cryotypes.conventions import decode_position, encode_position, rescale
 from cryotypes.errors import ReadError, WriteError
+from cryotypes.geometry._bounds import warn_outside
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 
@@ -40,6 +43,10 @@ if TYPE_CHECKING:
 
 _KEEPS = frozenset({"position"})
 _DEFAULTS: dict[str, Any] = {"method": "manual", "score": 0.0, "class": 0}
+_SIZE_IS_NEEDED = (
+    "centred coordinates need the size of the tomogram: give tomogram_dimensions= (--tomogram-size "
+    "X Y Z, in pixels of the unbinned tilt series) and tomogram_spacing= (--tomogram-spacing)"
+)
 _CENTRED, _OLD = conventions.EMAN2_INFO.place, conventions.EMAN2_INFO_OLD.place
 
 
@@ -52,6 +59,7 @@ def read(
     path: Path,
     *,
     tomogram_dimensions: Sequence[float] | None = None,
+    tomogram_spacing: float | None = None,
     pixel_spacing: float | None = None,
 ) -> list[PoseSet]:
     """Read the boxes of one tomogram.
@@ -60,9 +68,11 @@ def read(
     ----------
     path : path
     tomogram_dimensions : (x, y, z), optional
-        Size of the tomogram in pixels of ``pixel_spacing``; needed for centred coordinates.
+        In pixels of the unbinned tilt series; needed for centred coordinates.
+    tomogram_spacing : float, optional
+        Å per pixel in which tomogram_dimensions is counted; by default the file's apix_unbin.
     pixel_spacing : float, optional
-        Å per pixel of that tomogram; needed for centred coordinates.
+        Å per pixel of the tomogram that was looked at; needed for centred coordinates.
 
     Returns
     -------
@@ -86,10 +96,12 @@ def read(
         position = decode_position(written, _OLD, pixel_spacing or 0.0)
     else:
         spacing = _need_spacing(pixel_spacing, path)
-        size = _need_size(tomogram_dimensions, path)
+        size = tomogram_size(tomogram_dimensions, tomogram_spacing, tilt_series=unbinned)
+        if size is None:
+            raise ReadError(_SIZE_IS_NEEDED, path)
         scaled = rescale(written, unbinned, spacing)
-        position = decode_position(scaled, _CENTRED, spacing, size)
-        metadata["tomogram"] = {"dimensions": size, "pixel_spacing": spacing}
+        position = decode_position(scaled, _CENTRED, spacing, _displayed(size, spacing))
+        metadata["tomogram"] = asdict(size)
     particles = Particles(
         position=position,
         experiments=[experiment_of(path)],
@@ -166,16 +178,9 @@ def _need_spacing(pixel_spacing: float | None, path: Path) -> float:
     return float(pixel_spacing)
 
 
-def _need_size(dimensions: Sequence[float] | None, path: Path) -> tuple[float, ...]:
-    if dimensions is None:
-        raise ReadError(
-            "centred coordinates need the size of the tomogram, which the file does not state: "
-            "give tomogram_dimensions= (--tomogram-size X Y Z, pixels of pixel_spacing)",
-            path,
-        )
-    if len(dimensions) != 3:
-        raise ValueError(f"tomogram_dimensions: expected x, y, z, found {dimensions}")
-    return tuple(dimensions)
+def _displayed(size: TomogramSize, spacing: float) -> Floats:
+    """Return the size of the binned tomogram, whole pixels, whose n // 2 EMAN2 counts from."""
+    return np.rint(size.in_pixels(spacing))
 
 
 def _features(boxes: list[list[Any]], class_list: Any) -> pd.DataFrame:
@@ -209,6 +214,7 @@ def write(
     *,
     overwrite: bool = False,
     tomogram_dimensions: Sequence[float] | None = None,
+    tomogram_spacing: float | None = None,
     box_size: int | None = None,
 ) -> LossReport:
     """Write the boxes of one tomogram; all other keys of the file stay.
@@ -220,8 +226,11 @@ def write(
         ``<tomogram>_info.json``. If it exists, only boxes_3d is replaced.
     overwrite : bool
     tomogram_dimensions : (x, y, z), optional
-        Size of the tomogram in pixels of the particles; needed for centred coordinates unless
-        it is known from reading.
+        In pixels of the unbinned tilt series; needed for centred coordinates unless it is known
+        from reading.
+    tomogram_spacing : float, optional
+        Å per pixel in which tomogram_dimensions is counted; by default the existing file's
+        apix_unbin, or that of the tomogram known from reading.
     box_size : int, optional
         Pixels of apix_unbin, for classes that class_list has not.
 
@@ -248,7 +257,14 @@ def write(
         written = np.zeros((0, 3))
     else:
         spacing = _spacing(particles, path)
-        size = _size(tomogram_dimensions, particles, spacing, path)
+        stated = next((s for poses in data if (s := stated_size(poses)) is not None), None)
+        tilts = stated.pixel_spacing if stated else unbinned if known else None
+        given = tomogram_size(tomogram_dimensions, tomogram_spacing, tilt_series=tilts)
+        if given is None and stated is None:
+            raise WriteError(_SIZE_IS_NEEDED, path)
+        if given is not None:
+            warn_outside(data, str(path), dict.fromkeys(particles.experiments, given))
+        size = _displayed(given or stated, spacing)  # type: ignore[arg-type]
         written = rescale(encode_position(position, _CENTRED, spacing, size), spacing, unbinned)
     rest = _rest(particles, report)
     info["boxes_3d"] = [[*xyz, *values] for xyz, values in zip(written.tolist(), rest, strict=True)]
@@ -291,25 +307,6 @@ def _spacing(particles: Particles, path: Path) -> float:
             path,
         )
     return float(spacings[0])
-
-
-def _size(
-    dimensions: Sequence[float] | None, particles: Particles, spacing: float, path: Path
-) -> Floats:
-    """Return the tomogram's size in pixels of the particles."""
-    if dimensions is not None:
-        if len(dimensions) != 3:
-            raise ValueError(f"tomogram_dimensions: expected x, y, z, found {dimensions}")
-        return np.asarray(dimensions, dtype=float)
-    for metadata in particles.metadata:
-        tomogram = metadata.get("tomogram") or {}
-        if tomogram.get("dimensions") is not None and tomogram.get("pixel_spacing"):
-            return np.rint(rescale(tomogram["dimensions"], tomogram["pixel_spacing"], spacing))
-    raise WriteError(
-        "centred coordinates need the size of the tomogram: give tomogram_dimensions= "
-        "(--tomogram-size X Y Z, pixels of the particles)",
-        path,
-    )
 
 
 def _rest(particles: Particles, report: LossReport) -> list[tuple[Any, ...]]:

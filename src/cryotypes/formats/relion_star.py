@@ -10,21 +10,24 @@ https://relion.readthedocs.io/en/latest/Reference/Conventions.html
 
 from __future__ import annotations
 
+import math
 import warnings
+from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 import pandas as pd
 import polars as pl
 
+from cryotypes._sizes import TomogramSize, check_spacing, tomogram_size
 from cryotypes.conventions import _table as conventions
 from cryotypes.conventions import (
     compose,
     decode_orientation,
     decode_position,
     decode_shift,
-    rescale,
 )
 from cryotypes.errors import GuessWarning, ReadError
 from cryotypes.names import strip_path_and_suffix
@@ -48,7 +51,6 @@ if TYPE_CHECKING:
 
     from ._relion import Tomogram
 
-Size = tuple[float, float, float]
 _PARTICLE_LABELS = (
     *labels.COORDINATES[:1],
     *labels.CENTRED[:1],
@@ -70,6 +72,7 @@ def read(
     *,
     tomograms: str | PathLike[str] | None = None,
     tomogram_dimensions: Sequence[float] | Mapping[str, Sequence[float]] | None = None,
+    tomogram_spacing: float | None = None,
     pixel_spacing: float | None = None,
     picker_centre: bool = False,
     normalised: bool = False,
@@ -87,7 +90,10 @@ def read(
         tomograms.star or optimisation_set.star, for the sizes that centred coordinates need. By
         default the optimisation sets beside the file are asked, then a tomograms.star beside it.
     tomogram_dimensions : (x, y, z), or dict of these by experiment, optional
-        Sizes in pixels of the unbinned tilt series, instead.
+        In pixels of the unbinned tilt series, instead.
+    tomogram_spacing : float, optional
+        Å per pixel in which tomogram_dimensions is counted; by default what tomograms.star, else
+        the particle file (rlnTomoTiltSeriesPixelSize), states.
     pixel_spacing : float, optional
         Å per pixel of the coordinates, where the file does not tell or is wrong.
     picker_centre : bool
@@ -111,7 +117,9 @@ def read(
     Warns
     -----
     GuessWarning
-        If the pixel size of the coordinates is doubtful.
+        If the pixel size of the coordinates is doubtful; if tomograms.star states another pixel
+        size of the tilt series than the particle file (RELION goes by tomograms.star); if
+        particles lie outside their tomogram, or coordinates look like fractions of its size.
     """
     is_set = _relion.is_optimisation_set(Head.of(path))
     entries = _relion.read_optimisation_set(path) if is_set else {}
@@ -122,9 +130,10 @@ def read(
     particles = _particle_block(blocks, path)
     optics = next((b.table for b in blocks if b.name == "optics" and b is not particles), None)
     dialect = labels.dialect_of(set(particles.table.columns), optics is not None)
-    rows = _Rows(path, particles, Columns(particles.table, optics), dialect, pixel_spacing)
+    sizes = _Sizes(path, tomograms, tomogram_dimensions, tomogram_spacing)
+    rows = _Rows(path, particles, Columns(particles.table, optics), dialect, sizes)
     rows.picker_centre, rows.normalised = picker_centre, normalised
-    sizes = _Sizes(path, tomograms, tomogram_dimensions)
+    rows.set_spacing(pixel_spacing)
     metadata = {
         "format": "relion-star",
         "dialect": dialect.name,
@@ -134,7 +143,7 @@ def read(
         "particles": particles.name,
         "blocks": {b.name: _relion.content_of(b) for b in blocks if b is not particles},
     }
-    return rows.posesets(sizes, metadata)
+    return rows.posesets(metadata)
 
 
 def _particle_block(blocks: list[Block], path: Path) -> Block:
@@ -162,8 +171,10 @@ class _Sizes:
         path: Path,
         tomograms: str | PathLike[str] | None,
         dimensions: Sequence[float] | Mapping[str, Sequence[float]] | None,
+        spacing: float | None,
     ) -> None:
-        self.path, self.dimensions = path, dimensions
+        check_spacing(spacing)
+        self.path, self.dimensions, self.spacing = path, dimensions, spacing
         self.file = Path(tomograms) if tomograms is not None else None
         self._known: dict[str, Tomogram] | None = None
 
@@ -175,37 +186,42 @@ class _Sizes:
             self._known = {} if self.file is None else _relion.read_tomograms(self.file)
         return self._known
 
-    def of(self, experiment: str) -> Size | None:
-        """Return the unbinned size of a tomogram, if it is known."""
-        size: Any = self.dimensions
-        if hasattr(size, "get"):
-            size = size.get(experiment)
-        elif size is not None and len(size) != 3:
-            raise ValueError(f"tomogram_dimensions: expected x, y, z, found {size}")
-        if size is None and experiment in self.known:
-            size = self.known[experiment].dimensions
-        return None if size is None else tuple(size)
+    def spacing_of(self, experiment: str) -> float:
+        """Return Å per pixel of a tilt series as given, or in tomograms.star; NaN if unknown."""
+        if self.spacing is not None:
+            return self.spacing
+        known = self.known.get(experiment)
+        return (known.pixel_spacing if known is not None else 0.0) or math.nan
 
-    def need(self, experiments: Sequence[str]) -> dict[str, Size]:
-        """Return the sizes of all of these.
+    def of(self, experiment: str, stated: float) -> TomogramSize | None:
+        """Return the size of a tomogram, if it is known.
 
-        Raises
-        ------
-        ReadError
-            Naming those whose size nobody knows.
+        Parameters
+        ----------
+        stated : float
+            Å per pixel of the tilt series as the particle file has it, NaN if it has not.
         """
-        sizes = {name: size for name in experiments if (size := self.of(name)) is not None}
-        missing = [name for name in experiments if name not in sizes]
-        if missing:
-            where = f"{self.file} does not state it" if self.file else "no tomograms.star was found"
-            listing = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
-            raise ReadError(
-                f"centred coordinates need the size of tomogram {listing}; {where}: give "
-                "tomograms= (--tomograms tomograms.star) or tomogram_dimensions= "
-                "(--tomogram-size X Y Z, unbinned pixels)",
-                self.path,
-            )
-        return sizes
+        spacing = self.spacing_of(experiment)
+        tilt = stated if math.isnan(spacing) else spacing
+        given = tomogram_size(
+            self.dimensions, self.spacing, experiment_id=experiment, tilt_series=tilt
+        )
+        known = None if given else self.known.get(experiment)
+        if known is None or known.dimensions is None:
+            return given
+        return TomogramSize(known.dimensions, 0.0 if math.isnan(tilt) else tilt)
+
+    def complain(self, missing: Sequence[str]) -> NoReturn:
+        """Name the tomograms whose size nobody knows."""
+        where = f"{self.file} does not state it" if self.file else "no tomograms.star was found"
+        listing = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
+        raise ReadError(
+            f"centred coordinates need the size of tomogram {listing}; {where}: give "
+            "tomograms= (--tomograms tomograms.star), or tomogram_dimensions= and "
+            "tomogram_spacing= (--tomogram-size X Y Z, in pixels of the unbinned tilt series, and "
+            "--tomogram-spacing)",
+            self.path,
+        )
 
 
 class _Rows:
@@ -217,17 +233,17 @@ class _Rows:
         block: Block,
         columns: Columns,
         dialect: Dialect,
-        pixel_spacing: float | None,
+        sizes: _Sizes,
     ) -> None:
         self.path, self.block, self.columns, self.dialect = path, block, columns, dialect
-        self.table = block.table
+        self.sizes, self.table = sizes, block.table
         self.used: set[str] = set()
         self.picker_centre = self.normalised = False
         self.centred = any(name in self.table for name in labels.CENTRED)
         self.experiment_label = next((x for x in _experiments(dialect) if x in self.table), None)
         if self.experiment_label is not None:
             self.used.add(self.experiment_label)
-        self.spacing = self._spacing(pixel_spacing)
+        self.codes, self.names = self.experiments()
 
     def vectors(self, names: Sequence[str]) -> NDArray[np.float64] | None:
         """Return the named columns as (n, 3), absent ones zero; None if none is there.
@@ -259,11 +275,33 @@ class _Rows:
             self.path,
         )
 
-    def _spacing(self, given: float | None) -> NDArray[np.float64]:
-        """Å per pixel of the coordinates, 0 where unknown."""
+    def set_spacing(self, given: float | None) -> None:
+        """Find Å per pixel of the coordinates, 0 where unknown, and of the tilt series, NaN.
+
+        RELION takes the tilt series' from tomograms.star, whatever the particle file says.
+        """
         n = self.table.height
+        stated = self.columns.numbers(labels.TILT_PIXEL)
+        self.tilt = np.full(n, np.nan) if stated is None else stated
+        found = self.columns.coordinate_spacing()
+        if given is None:
+            self._doubt_spacing()
+        if self.dialect.tomography and not self.columns.is_warp_2d():
+            known = np.array([self.sizes.spacing_of(name) for name in self.names])
+            of_tomogram = known[self.codes] if n else np.zeros(0)
+            self._doubt_tilt_series(of_tomogram)
+            if self.centred or labels.MICROGRAPH_PIXEL not in self.columns:
+                rest = np.nan if found is None else found
+                found = np.where(np.isnan(of_tomogram), rest, of_tomogram)
+        if self.normalised and found is None:
+            known = np.array([self.sizes.spacing_of(name) for name in self.names])
+            found = known[self.codes]
         if given is not None:
-            return np.full(n, float(given))
+            found = np.full(n, float(given))
+        self.spacing = np.zeros(n) if found is None else np.nan_to_num(found, nan=0.0)
+
+    def _doubt_spacing(self) -> None:
+        """Warn where two pixel sizes could be the coordinates'."""
         known = {
             name: values
             for name, values in self.columns.spacing_sources()
@@ -271,7 +309,7 @@ class _Rows:
         }
         if set(known) == {labels.IMAGE_PIXEL, labels.ORIGINAL_PIXEL} and not self.centred:
             image, original = known[labels.IMAGE_PIXEL], known[labels.ORIGINAL_PIXEL]
-            if n and not np.allclose(image, original, rtol=1e-4, equal_nan=True):
+            if not np.allclose(image, original, rtol=1e-4, equal_nan=True):
                 warnings.warn(
                     f"{self.path}: the pixel size of the coordinates is doubtful: assumed "
                     f"{labels.IMAGE_PIXEL} {image[0]:g} Å, but {labels.ORIGINAL_PIXEL} is "
@@ -279,8 +317,20 @@ class _Rows:
                     GuessWarning,
                     stacklevel=6,
                 )
-        found = self.columns.coordinate_spacing()
-        return np.zeros(n) if found is None else np.nan_to_num(found, nan=0.0)
+
+    def _doubt_tilt_series(self, of_tomogram: NDArray[np.float64]) -> None:
+        """Warn where tomograms.star and the particle file disagree on the tilt series."""
+        differ = np.abs(self.tilt - of_tomogram) > 1e-4 * of_tomogram  # not where one is NaN
+        if self.sizes.spacing is None and differ.any():
+            row = int(differ.argmax())
+            warnings.warn(
+                f"{self.path}: the tilt series of {self.names[self.codes[row]]!r} has pixels of "
+                f"{self.tilt[row]:g} Å here ({labels.TILT_PIXEL}) and of {of_tomogram[row]:g} Å in "
+                f"{self.sizes.file}; assumed the latter, as RELION does (correct one of them, or "
+                "give tomogram_spacing=, --tomogram-spacing)",
+                GuessWarning,
+                stacklevel=5,
+            )
 
     def need_spacing(self, what: str) -> NDArray[np.float64]:
         """Return (n, 1) spacings, all known.
@@ -309,7 +359,7 @@ class _Rows:
             return np.zeros(self.table.height, np.int64), [strip_path_and_suffix(self.path.name)]
         return factorize(names.to_list())
 
-    def position(self, sizes: _Sizes, codes: Any, names: list[str]) -> NDArray[np.float64]:
+    def position(self) -> NDArray[np.float64]:
         """Decode positions; particles without coordinates are at 0."""
         place = self.dialect.convention.place
         if self.normalised:
@@ -320,21 +370,46 @@ class _Rows:
             written = self.vectors(labels.COORDINATES)
             written = np.zeros((self.table.height, 3)) if written is None else written
             return decode_position(written, place, self.spacing[:, None])
-        found = sizes.need(names) if len(codes) else {}
-        dimensions = np.array([found[name] for name in names]).reshape(-1, 3)[codes]
         columns = labels.COORDINATES if self.normalised else labels.CENTRED
         missing = [name for name in columns if name not in self.table]
         written = self.vectors(columns)
         if missing or written is None:  # zero would be the centre
             raise ReadError(f"expected {', '.join(columns)}, found no {missing[0]}", self.path)
         spacing = self.need_spacing("coordinates")
-        tilt = self.tilt_spacing()[:, None]
-        return decode_position(written, place, spacing, rescale(dimensions, tilt, spacing))
+        return decode_position(written, place, spacing, self._dimensions())
 
-    def tilt_spacing(self) -> NDArray[np.float64]:
-        """Å per pixel of the tilt series, in which sizes of tomograms are stated."""
-        stated = self.columns.numbers(labels.TILT_PIXEL)
-        return self.spacing if stated is None else np.where(stated > 0, stated, self.spacing)
+    @cached_property
+    def _tomograms(self) -> tuple[NDArray[np.int64], NDArray[np.int64], list[TomogramSize | None]]:
+        """The tomograms' sizes: a number for each particle; by number its first row, its size."""
+        rows = pd.DataFrame({"code": self.codes, "tilt": self.tilt, "spacing": self.spacing})
+        groups = rows.groupby(list(rows), sort=False, dropna=False)
+        numbers = np.asarray(groups.ngroup(), dtype=np.int64)
+        first = np.unique(numbers, return_index=True)[1].astype(np.int64)
+        sizes = []
+        for row in first:
+            # fractions of a size need no Å where nobody knows any
+            free = self.normalised and not self.spacing[row] and np.isnan(self.tilt[row])
+            stated = 0.0 if free else float(self.tilt[row])
+            sizes.append(self.sizes.of(self.names[self.codes[row]], stated))
+        return numbers, first, sizes
+
+    def _dimensions(self) -> NDArray[np.float64]:
+        """Sizes of the particles' tomograms in pixels of the coordinates, shape (n, 3)."""
+        numbers, first, sizes = self._tomograms
+        missing = [
+            self.names[self.codes[row]] for row, size in zip(first, sizes, strict=True) if not size
+        ]
+        if missing:
+            self.sizes.complain(list(dict.fromkeys(missing)))
+        try:
+            scaled = [
+                size.in_pixels(float(self.spacing[row]))
+                for row, size in zip(first, sizes, strict=True)
+                if size
+            ]
+        except ValueError as error:
+            raise ReadError(str(error), self.path) from error
+        return np.array(scaled).reshape(-1, 3)[numbers]
 
     def orientation(self, names: Sequence[str]) -> Rotation | None:
         """Decode one of the two triplets of angles."""
@@ -359,10 +434,9 @@ class _Rows:
             return decode_shift(written, offset, 1.0, frame)
         return decode_shift(written, offset, self.spacing[:, None], frame, image[:, None])
 
-    def posesets(self, sizes: _Sizes, metadata: dict[str, Any]) -> list[PoseSet]:
+    def posesets(self, metadata: dict[str, Any]) -> list[PoseSet]:
         """Cut the rows by experiment and pixel spacing."""
-        codes, names = self.experiments()
-        position = self.position(sizes, codes, names)
+        position = self.position()
         frame = self.orientation(labels.SUBTOMOGRAM)
         self.used.difference_update(labels.SUBTOMOGRAM)  # a feature all the same
         orientation = compose(frame, self.orientation(labels.ANGLES))
@@ -370,23 +444,28 @@ class _Rows:
         rest = self.table.select(pl.exclude(sorted(self.used)))
         particles = Particles(
             position=position,
-            experiments=names,
-            codes=codes,
+            experiments=self.names,
+            codes=self.codes,
             spacing=self.spacing,
             shift=shift,
             orientation=orientation,
             features=_relion.to_pandas(rest, pd.RangeIndex(self.table.height)),
         )
-        tilts = dict(zip(self.spacing.tolist(), self.tilt_spacing().tolist(), strict=True))
+        sizes: dict[tuple[str, float], TomogramSize] = {}
+        if self.dialect.tomography:
+            _, first, found = self._tomograms
+            for row, size in zip(first, found, strict=True):
+                key = (self.names[self.codes[row]], float(self.spacing[row]))
+                if size is not None:
+                    sizes.setdefault(key, size)
 
         def metadata_of(experiment: str, spacing: float) -> dict[str, Any]:
-            size = sizes.of(experiment) if self.dialect.tomography else None
-            if size is None:
-                return metadata
-            tomogram = {"dimensions": size, "pixel_spacing": tilts.get(spacing, spacing)}
-            return {**metadata, "tomogram": tomogram}
+            size = sizes.get((experiment, spacing))
+            return metadata if size is None else {**metadata, "tomogram": asdict(size)}
 
-        return to_posesets(particles, self.path, metadata_of)
+        volumes = labels.COORDINATES[2] in self.table and not self.normalised
+        remedy = "give normalised=True (-O normalised=true)" if volumes else None
+        return to_posesets(particles, self.path, metadata_of, remedy)
 
 
 def _experiments(dialect: Dialect) -> tuple[str, ...]:

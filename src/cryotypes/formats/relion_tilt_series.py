@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 
+from cryotypes._sizes import is_size
 from cryotypes.conventions import _table as conventions
 from cryotypes.conventions import decode_tilts, encode_tilts
 from cryotypes.errors import GuessWarning, ReadError, WriteError
@@ -178,7 +179,7 @@ class _Assembly:
         sizes = {
             name: tuple(int(row[label]) for label in SIZES)
             for name, row, _, _ in rows
-            if all(isinstance(row.get(label), (int, float)) for label in SIZES)
+            if is_size(row.get(label) for label in SIZES)
         }
         images = {name: size for name, _, path, block in rows if (size := _image_size(block, path))}
         model.attrs = {

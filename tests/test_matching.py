@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+import warnings
 from collections import Counter
 from dataclasses import dataclass
 from itertools import permutations
@@ -15,7 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cryotypes.errors import MatchError, ReadError, ValidationError
+from cryotypes.errors import GuessWarning, MatchError, ReadError, ValidationError
+from cryotypes.geometry import project
 from cryotypes.image import Image
 from cryotypes.matching import RULES, match
 from cryotypes.poseset import PoseSet
@@ -263,7 +265,7 @@ def test_two_candidates():
     assert str(info.value) == (
         "experiment 'TS_01': more than one candidate (tomogram) by the rule 'decorations': "
         "'TS_01_10.00Apx' (warp/TS_01.mrc) and 'rec_TS_01' (relion/rec.mrc); say which belongs to "
-        "it with names= or regex=, use fewer rules=, or leave one out"
+        "it with names= (--names) or regex= (--regex), use fewer rules= (--rules), or leave one out"
     )
     # each way out that the message names
     assert match(things, names={"rec_TS_01": "TS_01"})["TS_01"].tomograms == [things[1]]
@@ -496,3 +498,24 @@ def test_the_import_is_light():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stdout.strip() == "[]", result.stderr
+
+
+def test_particles_outside_their_tomogram_are_said():
+    """By the tomogram's own voxels, and by the size that the alignment states."""
+    xyz = [[100.0, 10, 10], [390, 10, 10]]
+    poses = PoseSet(xyz, experiment_id="a", pixel_spacing=2.5)
+    near = Image(np.zeros((20, 100, 100), np.int8), "a", pixel_spacing=10.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        match(poses, near)
+        match(poses, Image(near.data, "a"))  # nobody knows its pixels
+    binned = Image(near.data, "a", pixel_spacing=2.5)
+    with pytest.warns(GuessWarning, match=r"match: 1 of 2 particles .* by up to 725 Å in 'a'"):
+        match(poses, binned)
+    series = pd.DataFrame({name: [0.0] for name in ("rotation_x", "rotation_y", "rotation_z")})
+    series = series.assign(dx=0.0, dy=0.0, experiment_id="a", pixel_spacing=1.25, source="")
+    series.attrs["tomogram_dimensions"] = {"a": (400, 400, 100)}
+    with pytest.warns(GuessWarning, match="its size 400 × 400 × 100 px of 1.25 Å"):
+        match(poses, series)
+    with pytest.warns(GuessWarning, match="project: 1 of 2"):
+        project(poses, series, tilt_image_dimensions=(400, 400))

@@ -13,6 +13,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 from ._matches import KINDS, RULES, Experiment, Matches, Name, Unmatched, told
+from ._sizes import TomogramSize
 from ._things import sort_out
 from .errors import MatchError
 from .names import read_name_map, strip_decorations, strip_path_and_suffix
@@ -87,6 +88,11 @@ def match(
     ValueError
         If a rule is unknown, or the regular expression invalid.
 
+    Warns
+    -----
+    GuessWarning
+        If particles lie outside the tomogram, or the size that the alignment states.
+
     Examples
     --------
     >>> import numpy as np
@@ -116,7 +122,30 @@ def match(
     groups = [_Group([item]) for item in items]
     for rule, key in steps.items():
         groups = _join(groups, rule, key, known)
-    return _result(groups, list(steps), known)
+    result = _result(groups, list(steps), known)
+    for experiment in result.values():
+        _look_outside(experiment)
+    return result
+
+
+def _look_outside(experiment: Experiment) -> None:
+    """Warn of particles outside the tomogram, or the size that the alignment states."""
+    if not experiment.poses:
+        return
+    from .geometry._bounds import warn_outside
+    from .geometry._cameras import size_of
+
+    model, sizes = experiment.projection_model, []
+    if model is not None and len(model):
+        spacing = float(model["pixel_spacing"].iloc[0]) if "pixel_spacing" in model else 0.0
+        sizes.append(size_of(model, str(model["experiment_id"].iloc[0]), spacing))
+    for tomogram in experiment.tomograms:
+        *_, z, y, x = tomogram.data.shape
+        sizes.append(TomogramSize((x, y, z), float(tomogram.pixel_spacing or 0)))
+    for size in sizes:
+        if size is not None:
+            known = {poses.experiment_id: size for poses in experiment.poses}
+            warn_outside(experiment.poses, "match", known)
 
 
 @dataclass(slots=True)

@@ -12,6 +12,9 @@ from numpy.testing import assert_allclose
 from cryotypes import PoseSet, backproject, project
 from cryotypes.errors import GuessWarning, MatchError, ValidationError
 
+# particles lie anywhere here: what is projected needs no tomogram round it
+pytestmark = pytest.mark.filterwarnings("ignore:.*are outside their tomogram:UserWarning")
+
 SIZE = {"tomogram_dimensions": (100, 80, 40), "tilt_image_dimensions": (200, 160)}
 # the centre of the tomogram, (50, 40, 20), lies at that of the image, (100, 80)
 

@@ -13,6 +13,9 @@ from scipy.spatial.transform import Rotation
 from cryotypes import PoseSet, apply_shifts, flip_z, project, rescale
 from cryotypes.errors import LossWarning
 
+# particles lie anywhere here: what is projected needs no tomogram round it
+pytestmark = pytest.mark.filterwarnings("ignore:.*are outside their tomogram:UserWarning")
+
 SIZE = {"tomogram_dimensions": (100, 81, 43), "tilt_image_dimensions": (200, 161)}
 MIRROR = np.diag([1.0, 1, -1])
 

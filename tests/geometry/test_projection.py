@@ -16,6 +16,9 @@ import cryotypes as ct
 from cryotypes import PoseSet, Projection, project
 from cryotypes.errors import GuessWarning, MatchError, ValidationError
 
+# particles lie anywhere here: what is projected needs no tomogram round it
+pytestmark = pytest.mark.filterwarnings("ignore:.*are outside their tomogram:UserWarning")
+
 
 def model(*angles, shifts=(0.0, 0.0), **columns) -> pd.DataFrame:
     """Tilt images with these (x, y, z) rotations."""

@@ -14,6 +14,9 @@ from numpy.testing import assert_allclose
 from cryotypes import PoseSet, project, select, triangulate
 from cryotypes.errors import GuessWarning, ValidationError
 
+# particles lie anywhere here: what is projected needs no tomogram round it
+pytestmark = pytest.mark.filterwarnings("ignore:.*are outside their tomogram:UserWarning")
+
 SIZE = {"tomogram_dimensions": (100, 80, 40), "tilt_image_dimensions": (200, 160)}
 
 

@@ -31,7 +31,8 @@ def warn_outside(
         What the message begins with: a file, or an operation.
     sizes : mapping, optional
         By experiment_id; by default what each one's ``metadata["tomogram"]`` states. Those without
-        a size, or with only one known pixel spacing, are passed over.
+        a size, or with only one known pixel spacing, are passed over, and so are those that state
+        the same themselves: reading them has warned.
 
     Warns
     -----
@@ -41,9 +42,12 @@ def warn_outside(
     count = total = 0
     worst: tuple[float, str, TomogramSize, float] | None = None
     for poses in posesets:
-        size = stated_size(poses) if sizes is None else sizes.get(poses.experiment_id)
+        stated = stated_size(poses)
+        size = stated if sizes is None else sizes.get(poses.experiment_id)
         spacing = float(poses.pixel_spacing or 0)
-        if size is None or not len(poses.position) or bool(size.pixel_spacing) != bool(spacing):
+        if size is None or bool(size.pixel_spacing) != bool(spacing):
+            continue
+        if not np.size(poses.position) or (sizes is not None and size == stated):
             continue
         distance = _distance(poses, size, spacing)
         beyond = distance > MARGIN * max(size.in_pixels(spacing))

@@ -35,6 +35,7 @@ class Cameras:
         ``Rz @ Ry @ Rx``.
     offset : array, shape (t, 2)
         Where the tomogram's centre is seen, in pixels of the tilt images.
+    tomogram : TomogramSize
     centre : array, shape (3,)
         Index of the tomogram's centre, in its pixels.
     scale : float
@@ -49,6 +50,7 @@ class Cameras:
     model: ProjectionModel
     turns: Floats
     offset: Floats
+    tomogram: TomogramSize
     centre: Floats
     scale: float
     spacings: Spacings
@@ -130,6 +132,7 @@ def cameras_of(
         model=model,
         turns=turns_of(model),
         offset=shifts + middle,
+        tomogram=size,
         centre=centre,
         scale=spacings.volume_to_image,
         spacings=spacings,

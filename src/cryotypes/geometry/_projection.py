@@ -11,6 +11,7 @@ from cryotypes._sizes import stated_size
 from cryotypes.poseset import validate_poseset
 from cryotypes.poseset._operations import changed
 
+from ._bounds import warn_outside
 from ._cameras import cameras_of
 
 if TYPE_CHECKING:
@@ -175,7 +176,8 @@ def project(
     Warns
     -----
     GuessWarning
-        If both pixel spacings are unknown (assumed equal), or the size of the images is unknown.
+        If both pixel spacings are unknown (assumed equal), the size of the images is unknown, or
+        particles lie outside their tomogram.
 
     Examples
     --------
@@ -202,6 +204,7 @@ def project(
         tilt_image_center=tilt_image_center,
         tilt_image_pixel_spacing=tilt_image_pixel_spacing,
     )
+    warn_outside([checked], "project", {checked.experiment_id: cameras.tomogram})
     relative = np.asarray(checked.position, dtype=float) - cameras.centre
     if checked.shift is not None:
         relative = relative + np.asarray(checked.shift, dtype=float)

@@ -519,3 +519,69 @@ def test_particles_outside_their_tomogram_are_said():
         match(poses, series)
     with pytest.warns(GuessWarning, match="project: 1 of 2"):
         project(poses, series, tilt_image_dimensions=(400, 400))
+
+
+def alignment(name, n=7, size=(64, 48), tomogram_size=None, excluded=()):
+    frame = pd.DataFrame({"experiment_id": [name] * n, "rotation_y": 0.0, "source": "a.xf"})
+    frame.attrs["excluded"] = {name: list(excluded)}
+    if size:
+        frame.attrs["tilt_image_dimensions"] = {name: size}
+    if tomogram_size:
+        frame.attrs["tomogram_dimensions"] = {name: tomogram_size}
+    return frame
+
+
+def volume(name, *shape):
+    return Image(np.zeros(shape, np.float32), experiment_id=name)
+
+
+@pytest.mark.parametrize(
+    ("model", "image", "kind"),
+    [
+        (alignment("TS_1"), volume("TS_1", 7, 48, 64), "tilt_series"),
+        (alignment("TS_1"), volume("TS_1_st", 7, 24, 32), "tilt_series"),  # binned, and named so
+        (alignment("TS_1"), volume("TS_1_ali", 7, 64, 48), "tilt_series"),
+        (alignment("TS_1"), volume("TS_1", 7, 24, 32), "tomograms"),
+        (alignment("TS_1"), volume("TS_1", 8, 48, 64), "tomograms"),
+        (alignment("TS_1"), volume("TS_1_st", 8, 48, 64), "tomograms"),  # never the name alone
+        (alignment("TS_1", 4, excluded=(0, 1, 6)), volume("TS_1", 7, 48, 64), "tilt_series"),
+        (alignment("TS_1", size=None), volume("TS_1", 7, 9, 9), "tilt_series"),
+        (alignment("TS_1", size=None), volume("TS_1_Vol", 7, 9, 9), "tomograms"),
+        (alignment("TS_1", tomogram_size=(64, 48, 7)), volume("TS_1", 7, 48, 64), "tomograms"),
+        (alignment("TS_2"), volume("TS_1", 7, 48, 64), None),
+    ],
+)
+def test_number_and_size_of_images_tell_the_tilt_series_from_the_tomogram(model, image, kind):
+    result = match(model, image)
+    if kind is None:
+        assert result.unmatched[-1].kind == "tomograms"  # another experiment's says nothing
+    else:
+        (experiment,) = result.values()
+        assert getattr(experiment, kind) == [image]
+
+
+def test_the_raw_stack_of_an_etomo_directory_is_no_tomogram():
+    images = [
+        volume("TS_1", 7, 48, 64),
+        volume("TS_1_ali", 7, 64, 48),
+        volume("TS_1_rec", 25, 16, 12),
+    ]
+    for order in permutations(images):
+        result = match(alignment("TS_1"), *order)
+        assert result["TS_1"].tomograms == [images[2]]
+        assert result["TS_1"].tilt_series == [images[0]]
+        (left,) = result.unmatched
+        assert left.thing is images[1]
+        assert "already has the tilt series 'TS_1'" in left.reason
+
+
+@pytest.mark.parametrize("other", ["2ND_Vol", "3RD_Vol", "2DCTF_Vol", "EVN_Vol", "ODD_Vol"])
+def test_the_further_volumes_of_aretomo_give_way_to_the_first(other):
+    first, second = volume("TS_1_Vol", 3, 4, 5), volume(f"TS_1_{other}", 3, 4, 5)
+    result = match(model("TS_1"), second, first)
+    assert result["TS_1"].tomograms == [first]
+    assert "already has the tomogram 'TS_1_Vol'" in result.unmatched[0].reason
+    assert match(model("TS_1"), second)["TS_1"].tomograms == [second]  # where there is no other
+    two = [second, volume("TS_1_3RD_Vol" if other != "3RD_Vol" else "TS_1_2ND_Vol", 3, 4, 5)]
+    with pytest.raises(MatchError, match="more than one candidate"):
+        match(model("TS_1"), *two)

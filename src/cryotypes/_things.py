@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .errors import ValidationError
+from .names import is_of_images, is_of_volumes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -50,6 +51,27 @@ def _kind(thing: Any) -> str:
             type(thing).__name__, [f"data: expected 2D or 3D, found shape {given}"]
         )
     return "micrographs" if len(shape) == 2 else "tomograms"
+
+
+def is_tilt_stack(image: Any, model: DataFrame) -> bool:
+    """Whether a 3D image is the tilt series of an alignment, by number and size of its sections.
+
+    Where one of the two is not known or not the same (binned, aligned), the name must say it, too.
+    """
+    from .projectionmodel import dimensions_of
+
+    shape = _shape(image.data)
+    experiment = str(model["experiment_id"].iloc[0])
+    excluded = (model.attrs.get("excluded") or {}).get(experiment, ())
+    if len(shape) != 3 or shape[0] not in (len(model), len(model) + len(excluded)):
+        return False
+    volume = dimensions_of(model, "tomogram_dimensions", experiment)
+    if volume is not None and sorted(map(int, volume)) == sorted(shape):
+        return False
+    size = dimensions_of(model, "tilt_image_dimensions", experiment)
+    if size is None:
+        return not is_of_volumes(image.experiment_id)
+    return tuple(map(int, size)) == shape[:0:-1] or is_of_images(image.experiment_id)
 
 
 def _shape(data: Any) -> tuple[int, ...]:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from ._matches import KINDS, RULES, Experiment, Matches, Name, Unmatched, told
 from ._sizes import TomogramSize
-from ._things import sort_out
+from ._things import is_tilt_stack, sort_out
 from .errors import MatchError
-from .names import read_name_map, strip_decorations, strip_path_and_suffix
+from .names import is_variant, read_name_map, strip_decorations, strip_path_and_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -49,6 +49,10 @@ def match(
     3. ``regex``: equal keys, found by the expression given;
     4. ``path``: equal without directories and known suffixes;
     5. ``decorations``: equal without what programs add, see ``cryotypes.names.DECORATIONS``.
+
+    A volume of an alignment's name that has as many sections as the alignment has images, of
+    their size, is the tilt series, whatever its header says. Halves, even and odd frames, aligned
+    images and AreTomo3's further volumes give way to the one image that is none of these.
 
     What an earlier rule has joined is never questioned by a later one, only added to. The
     experiment is named as ``names`` says, else after its projection model, else its poses,
@@ -119,6 +123,7 @@ def match(
         _Item(number, kind, experiment_id, thing)
         for number, (kind, experiment_id, thing) in enumerate(sort_out(things))
     ]
+    _find_stacks(items, steps)
     groups = [_Group([item]) for item in items]
     for rule, key in steps.items():
         groups = _join(groups, rule, key, known)
@@ -126,6 +131,21 @@ def match(
     for experiment in result.values():
         _look_outside(experiment)
     return result
+
+
+def _find_stacks(items: list[_Item], steps: Mapping[str, Callable[[str], str]]) -> None:
+    """Call volumes that are an alignment's raw or aligned images what they are: tilt series."""
+    models: defaultdict[str, list[_Item]] = defaultdict(list)
+    for item in items:
+        if item.kind == "projection_model" and item.experiment_id:
+            for key in {key(item.experiment_id) for key in steps.values()} - {""}:
+                models[key].append(item)
+    for item in items:
+        if item.kind == "tomograms" and item.experiment_id:
+            keys = {key(item.experiment_id) for key in steps.values()}
+            known = {id(m): m.thing for key in keys for m in models.get(key, [])}
+            if any(is_tilt_stack(item.thing, model) for model in known.values()):
+                item.kind = "tilt_series"
 
 
 def _look_outside(experiment: Experiment) -> None:
@@ -231,6 +251,8 @@ def _join(
         return number
 
     for numbers in meeting.values():
+        if rule not in _STATED:
+            numbers = _without_variants(groups, numbers)
         if rule in _STATED or _lack_each_other(groups[n].kinds for n in numbers):
             for number in numbers[1:]:
                 parent[root(number)] = root(numbers[0])
@@ -241,6 +263,23 @@ def _join(
         parts[root(number)].append(group)
     _refuse_rivals(parts.values(), rule, known)
     return [_merge(part, rule) for part in parts.values()]
+
+
+def _without_variants(groups: list[_Group], numbers: list[int]) -> list[int]:
+    """Leave out halves and the like of images where the thing itself is there, and note it."""
+    left = list(numbers)
+    for kind in ("tomograms", "tilt_series", "micrographs"):
+        of_kind = [n for n in numbers if kind in groups[n].kinds]
+        variants = [
+            n for n in of_kind if groups[n].kinds == {kind} and all(map(is_variant, groups[n].ids))
+        ]
+        if variants and len(of_kind) == len(variants) + 1:
+            (own,) = set(of_kind) - set(variants)
+            rival = next(item for item in groups[own].items if item.kind == kind)
+            for n in variants:
+                groups[n].rival = rival
+                left.remove(n)
+    return left
 
 
 def _lack_each_other(kinds: Iterable[frozenset[str]]) -> bool:

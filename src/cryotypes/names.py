@@ -32,7 +32,9 @@ class Decoration(NamedTuple):
 DECORATIONS = (
     Decoration("reconstruction (RELION, Warp)", r"^rec_", "rec_TS_01"),
     Decoration("unique number (cryoSPARC)", r"^\d{18,21}_", "012345678901234567890_TS_01"),
+    Decoration("another volume (AreTomo3)", r"_(?i:(?:2nd|3rd|2dctf)_vol)$", "TS_01_2ND_Vol"),
     Decoration("volume (AreTomo)", r"_(?i:vol)$", "TS_01_Vol"),
+    Decoration("tilts, and the export for IMOD (AreTomo)", r"_(?:TLT|Imod)$", "TS_01_TLT"),
     Decoration("reconstruction (IMOD)", r"_(?i:rec)$", "TS_01_full_rec"),
     Decoration("full (IMOD)", r"_(?i:full)$", "TS_01_full"),
     Decoration("aligned", r"_(?i:ali|preali|aligned)$", "TS_01_ali"),
@@ -52,6 +54,12 @@ DECORATIONS = (
     Decoration("movie", r"_(?i:fractions|frames|eer|patch)$", "TS_01_fractions"),
 )
 _DECORATED = re.compile("|".join(decoration.pattern for decoration in DECORATIONS))
+# what there is beside the thing itself
+_VARIANT = re.compile(
+    r"_(?i:half_?[12ab]|evn|even|odd|ali|preali|aligned|(?:2nd|3rd|2dctf)_vol)(?=_|$)"
+)
+_OF_IMAGES = re.compile(r"_(?i:ali|preali|st|stack)$")
+_OF_VOLUMES = re.compile(r"^rec_|_(?i:vol|rec)$")
 
 
 def strip_path_and_suffix(name: str) -> str:
@@ -84,6 +92,27 @@ def strip_decorations(name: str) -> str:
     while (shorter := strip_path_and_suffix(_DECORATED.sub("", name))) not in (name, ""):
         name = shorter
     return name
+
+
+def is_variant(name: str) -> bool:
+    """Whether a name is that of a half, even or odd frames, aligned images, or a further volume.
+
+    Examples
+    --------
+    >>> is_variant("TS_01_ODD_Vol.mrc"), is_variant("TS_01_2ND_Vol"), is_variant("TS_01_Vol")
+    (True, True, False)
+    """
+    return _VARIANT.search(strip_path_and_suffix(name)) is not None
+
+
+def is_of_images(name: str) -> bool:
+    """Whether a name is what programs call a stack of tilt images."""
+    return _OF_IMAGES.search(strip_path_and_suffix(name)) is not None
+
+
+def is_of_volumes(name: str) -> bool:
+    """Whether a name is what programs call a reconstruction."""
+    return _OF_VOLUMES.search(strip_path_and_suffix(name)) is not None
 
 
 def read_name_map(path: str | PathLike[str]) -> dict[str, str]:

@@ -229,3 +229,87 @@ def test_the_same_series_in_warp_1(shared_data):
     assert nominal["movie_path"].tolist() == solved["movie_path"].tolist()
     assert_allclose(-solved["rotation_y"], nominal["rotation_y"], atol=0.05)
     assert_allclose(solved["rotation_z"], nominal["rotation_z"], atol=0.4)
+
+
+# --- the order of acquisition, on which the dose depends ---
+
+TILTS = (-9, -6, -3, 0, 3, 6, 9)
+MINUTES = (16, 13, 12, 10, 11, 14, 15)  # true order 0 3 -3 -6 6 9 -9
+AFTER = [21, 12, 9, 3, 6, 15, 18]  # e/Å² at the end of each image, 3 an image
+
+
+def series(*dates, order=range(7), prior=None) -> str:
+    text = "PixelSpacing = 2\n[T = Tilt axis angle = 84.8]\n\n"
+    for z, i in enumerate(order):
+        text += f"[ZValue = {z}]\nTiltAngle = {TILTS[i]}\nExposureDose = 3\n"
+        text += f"DateTime = {dates[i]}\n" if dates else ""
+        text += f"PriorRecordDose = {prior[i]}\n\n" if prior else "\n"
+    return text
+
+
+@pytest.mark.parametrize(
+    "form",
+    ["14-Apr-24  17:{}:00", "14-Apr-2024 17:{}:00", "2024-04-14 17:{}:00", "2024-04-14T17:{}:00Z"],
+)
+def test_a_sorted_series_has_its_dose_by_time(save, form):
+    with pytest.warns(GuessWarning, match="nominal.*more\\)$"):
+        model = cryotypes.read_projection_model(
+            save(series(*(form.format(m) for m in MINUTES)), "ts.mdoc")
+        )
+    assert model["dose"].tolist() == AFTER
+    assert model["acquisition_order"].tolist() == [6, 3, 2, 0, 1, 4, 5]
+
+
+def test_the_month_counts(save):
+    """Overnight from March to April: 31-Mar is before 01-Apr."""
+    dates = [f"01-Apr-24  00:{m}:00" if m > 12 else f"31-Mar-24  23:{m}:00" for m in MINUTES]
+    assert read(save(series(*dates), "ts.mdoc"))["dose"].tolist() == AFTER
+    dates = [f"01-Feb-24  00:{m}:00" if m > 12 else f"31-Jan-24  23:{m}:00" for m in MINUTES]
+    assert read(save(series(*dates), "ts.mdoc"))["dose"].tolist() == AFTER
+
+
+@pytest.mark.parametrize("dates", [(), ("14-Apr-24  17:10:00",) * 7, ("yesterday",) * 7])
+def test_a_sorted_series_without_times_has_no_dose(save, dates):
+    for order in (range(7), range(6, -1, -1)):
+        path = save(series(*dates, order=order), "ts.mdoc")
+        with pytest.warns(GuessWarning, match="the dose of the images are unknown"):
+            model = cryotypes.read_projection_model(path)
+        assert "dose" not in model
+        assert "acquisition_order" not in model
+        assert model["exposure"].tolist() == [3] * 7
+
+
+def test_a_file_in_the_order_of_acquisition_is_taken_as_such(save):
+    """Not sorted by tilt: SerialEM writes images as it takes them; and it is said."""
+    taken = [3, 4, 2, 1, 5, 6, 0]
+    path = save(series(order=taken), "ts.mdoc")
+    with pytest.warns(GuessWarning, match="assumed to be that of the file"):
+        model = cryotypes.read_projection_model(path)
+    assert model["dose"].tolist() == [3, 6, 9, 12, 15, 18, 21]
+    # several images in a second
+    path = save(series(*("14-Apr-24  17:10:00",) * 7, order=taken), "ts.mdoc")
+    assert read(path)["dose"].tolist() == [3, 6, 9, 12, 15, 18, 21]
+
+
+def test_the_prior_dose_is_believed_if_it_grows(save):
+    prior = [dose - 3 for dose in AFTER]
+    model = read(save(series(prior=prior), "ts.mdoc"))  # no times: the dose tells the order
+    assert model["dose"].tolist() == AFTER
+    dates = [f"14-Apr-24  17:{m}:00" for m in MINUTES]
+    path = save(series(*dates, prior=[0] * 7), "ts.mdoc")
+    with pytest.warns(GuessWarning, match="PriorRecordDose does not grow"):
+        model = cryotypes.read_projection_model(path)
+    assert model["dose"].tolist() == AFTER
+
+
+def test_what_is_no_tilt_series_is_named(save):
+    montage = "Montage = 1\n[T = Tilt axis angle = 1]\n[ZValue = 0]\nTiltAngle = 0\n"
+    with pytest.raises(ReadError, match="found a montage"):
+        read(save(montage, "m.mdoc"))
+    with pytest.raises(ReadError, match="found a montage"):
+        read(save(montage.replace("Montage = 1\n", "") + "PieceCoordinates = 0 0 0\n", "m.mdoc"))
+    frames = "[FrameSet = 0]\nTiltAngle = 3\nSubFramePath = a.tif\n"
+    with pytest.raises(ReadError, match="frames of one movie"):
+        read(save(frames, "f.mdoc"))
+    with pytest.raises(ReadError, match="frames of one movie"):
+        read(save(frames + "[ZValue = 0]\nTiltAngle = 3\n", "f.mdoc"))

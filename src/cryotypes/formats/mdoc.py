@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 _SECTION = re.compile(r"\[\s*(ZValue|FrameSet)\s*=\s*([^\]]*?)\s*\]")
 _HEAD = re.compile(r"^\[(ZValue|FrameSet)\s*=\s*\d+\s*\]\s*$", re.MULTILINE)
 _AXIS = re.compile(r"(Tilt ?axis ?angle)\s*=\s*([-+]?[\d.]+)", re.IGNORECASE)
-_DATE = re.compile(r"(\d+)-(\w+)-(\d+)\s+(\d+):(\d+):(\d+)$")
+_DATE = re.compile(r"(\d{1,2})-([A-Za-z]{3})-(\d{2,4})\s+(\d{1,2}):(\d{1,2}):(\d{1,2})$")
+_FILE_ORDER = "it states no times, so the order of acquisition is assumed to be that of the file"
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 
@@ -50,7 +51,11 @@ class _Content:
     common: dict[str, str] = field(default_factory=dict)
     images: list[dict[str, str]] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
-    in_stack: bool = True
+    frame_sets: int = 0  # movies in files of their own
+
+    @property
+    def in_stack(self) -> bool:
+        return not self.frame_sets
 
 
 def sniff(head: Head) -> bool:
@@ -76,20 +81,24 @@ def read(
     ProjectionModel
         Rows in the order of the file. ``tilt_index`` is ZValue, the image's number in the stack
         that SerialEM wrote; ``movie_path`` the file name of SubFramePath, ``exposure`` the
-        ExposureDose of the image, ``dose`` the exposure up to its end (e/Å²), and
-        ``acquisition_order`` counts from 0 by DateTime; each only if the file tells. All fields
+        ExposureDose of the image, ``acquisition_order`` counts from 0 by DateTime, else by
+        PriorRecordDose; ``dose`` is the exposure up to the image's end (e/Å²), in this order,
+        else in that of the file where it is not sorted by tilt; each only if the file tells. All
+        fields
         are columns under their own names. ``attrs`` hold tilt_image_dimensions and ``mdoc``:
         titles and fields of the whole file.
 
     Raises
     ------
     ReadError
-        If there are no images, or a tilt angle or the tilt axis is missing.
+        If there are no images, or a tilt angle or the tilt axis is missing; if the file is that
+        of a montage, or of the frames of one movie.
 
     Warns
     -----
     GuessWarning
-        In any case: the angles are not those of an alignment.
+        In any case: the angles are not those of an alignment. It also says how the order of
+        acquisition, on which the dose depends, was found, where that is doubtful.
     """
     given = _tilts.spacing_given(pixel_spacing)
     content = _parse(path)
@@ -107,7 +116,10 @@ def read(
     model[Labels.PIXEL_SPACING] = _spacing(content, path) if given is None else given
     model[Labels.SOURCE] = pd.Series([str(path)] * n, dtype=object)
     model[_tilts.INDEX] = _index(content, path)
-    more = {**_derived(content, table), **table}
+    order, doubts = _acquisition(content, table, tilts)
+    more = {**_derived(content, table, order), **table}
+    if _FILE_ORDER in doubts:
+        more.pop("acquisition_order", None)
     more = {key: values for key, values in more.items() if key not in model}
     model = pd.concat([model, pd.DataFrame(more, index=model.index)], axis=1)
     model.attrs = {"mdoc": {name: {"titles": content.titles, **content.common}}}
@@ -116,7 +128,7 @@ def read(
         model.attrs["tilt_image_dimensions"] = {name: (int(size[0]), int(size[1]))}
     warnings.warn(
         f"{path}: an mdoc has no alignment; the angles are nominal, and shifts are zero (read the "
-        f"alignment's own file for more){doubt}",
+        f"alignment's own file for more){doubt}{''.join(f'; {d}' for d in doubts)}",
         GuessWarning,
         stacklevel=4,
     )
@@ -135,7 +147,7 @@ def _parse(path: Path) -> _Content:
                 number = _tilts.whole(section[2], path, f"line {count}, {section[1]}")
                 if not 0 <= number < 100_000:
                     raise ReadError(f"line {count}: {section[1]} {number} is no image", path)
-                content.in_stack &= section[1] == "ZValue"
+                content.frame_sets += section[1] == "FrameSet"
                 content.numbers.append(number)
                 content.images.append(fields := {})
             elif title is not None:
@@ -147,7 +159,25 @@ def _parse(path: Path) -> _Content:
             fields[key.strip()] = value.strip()
     if not content.images:
         raise ReadError("expected images ([ZValue = 0] and so on), found none", path)
+    _refuse_others(content, path)
     return content
+
+
+def _refuse_others(content: _Content, path: Path) -> None:
+    """Name what is no tilt series."""
+    montage = any("PieceCoordinates" in image for image in content.images)
+    if montage or content.common.get("Montage") == "1":
+        raise ReadError(
+            "expected a tilt series, found a montage (Montage = 1, PieceCoordinates): pieces of "
+            "one picture, which have no tilts of their own",
+            path,
+        )
+    if content.frame_sets == 1:
+        raise ReadError(
+            "expected a tilt series, found the frames of one movie ([FrameSet]): read the mdoc of "
+            "the stack, or of the whole series",
+            path,
+        )
 
 
 def _required(content: _Content, path: Path) -> Floats:
@@ -180,24 +210,71 @@ def _float(text: str | None) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def _derived(content: _Content, table: dict[str, pd.Series[Any]]) -> dict[str, Any]:
+def _derived(
+    content: _Content, table: dict[str, pd.Series[Any]], order: NDArray[np.int64] | None
+) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    n = len(content.images)
     if "SubFramePath" in table:
         paths = [image.get("SubFramePath", "") for image in content.images]
         found["movie_path"] = pd.Series([PureWindowsPath(p).name for p in paths], dtype=object)
-    times = [_time(image.get("DateTime", "")) for image in content.images]
-    order = np.arange(n)
-    if all(times):
-        order[np.argsort(np.array(times, dtype="datetime64[s]"), kind="stable")] = np.arange(n)
+    if order is not None:
         found["acquisition_order"] = order
     exposure = _whole_column(table, "ExposureDose")
     if exposure is not None and exposure.any():
         found["exposure"] = exposure
         prior = _whole_column(table, "PriorRecordDose")
-        in_time = np.cumsum(exposure.to_numpy()[np.argsort(order)])
-        found["dose"] = in_time[order] if prior is None else prior + exposure
+        if prior is not None and order is not None and _grows(prior, order):
+            found["dose"] = prior + exposure
+        elif order is not None:
+            found["dose"] = np.cumsum(exposure.to_numpy()[np.argsort(order)])[order]
     return found
+
+
+def _acquisition(
+    content: _Content, table: dict[str, pd.Series[Any]], tilts: Floats
+) -> tuple[NDArray[np.int64] | None, list[str]]:
+    """Return the place of each image in the order of acquisition; None if nobody knows.
+
+    Files are written in this order, but programs sort them by tilt. Beside it, what is doubtful.
+    """
+    n = len(tilts)
+    steps = np.diff(tilts)
+    is_sorted = n > 2 and bool((steps > 0).all() or (steps < 0).all())
+    prior = _whole_column(table, "PriorRecordDose")
+    order = _by_time(content, is_sorted)
+    doubts = []
+    if order is None and prior is not None and len(np.unique(prior)) == n:
+        order = np.argsort(np.argsort(prior.to_numpy()))
+    if order is None and not is_sorted:
+        order = np.arange(n)
+        if n > 2:
+            doubts.append(_FILE_ORDER)
+    if order is None:
+        doubts.append(
+            "it is sorted by tilt and states no times that differ, so the order of acquisition "
+            "and the dose of the images are unknown"
+        )
+    elif n > 1 and prior is not None and not _grows(prior, order):
+        doubts.append("PriorRecordDose does not grow with time, and is not used for the dose")
+    return order, doubts
+
+
+def _by_time(content: _Content, is_sorted: bool) -> NDArray[np.int64] | None:
+    times = [_time(image.get("DateTime", "")) for image in content.images]
+    if not all(times):
+        return None
+    values = np.array(times, dtype="datetime64[us]")
+    # images of one second are in the order of a file that is in the order of time
+    if len(np.unique(values)) < len(values) and (
+        is_sorted or (np.diff(values).astype(int) < 0).any()
+    ):
+        return None
+    return np.argsort(np.argsort(values, kind="stable"), kind="stable")
+
+
+def _grows(prior: pd.Series[float], order: NDArray[np.int64]) -> bool:
+    """Whether the dose before each image is more than that before the last one."""
+    return bool((np.diff(prior.to_numpy()[np.argsort(order)]) > 0).all())
 
 
 def _whole_column(table: dict[str, pd.Series[Any]], name: str) -> pd.Series[Any] | None:
@@ -207,15 +284,16 @@ def _whole_column(table: dict[str, pd.Series[Any]], name: str) -> pd.Series[Any]
 
 
 def _time(text: str) -> datetime | None:
-    """Parse 06-Jun-23  23:19:46 or 06-Jun-2023 23:19:46, in any locale."""
+    """Parse 06-Jun-23  23:19:46 or 06-Jun-2023 23:19:46, in any locale, and ISO 8601."""
     match = _DATE.match(text)
-    if match is None or match[2].lower() not in _MONTHS:
-        return None
-    day, year, hour, minute, second = (int(match[i]) for i in (1, 3, 4, 5, 6))
-    year += 2000 if year < 100 else 0
     try:
-        return datetime(year, _MONTHS.index(match[2].lower()) + 1, day, hour, minute, second)
-    except ValueError:
+        if match is None:
+            return datetime.fromisoformat(text).replace(tzinfo=None)
+        day, year, hour, minute, second = (int(match[i]) for i in (1, 3, 4, 5, 6))
+        year += 2000 if year < 100 else 0
+        month = _MONTHS.index(match[2].lower()) + 1
+        return datetime(year, month, day, hour, minute, second)
+    except (ValueError, OverflowError):
         return None
 
 

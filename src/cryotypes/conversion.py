@@ -152,9 +152,16 @@ def _read(paths: list[Path], kind: Kind, name: str | None, options: dict[str, An
 
 
 def join_models(models: Sequence[Any]) -> Any:
-    """Join ProjectionModels, what their attrs hold by experiment included."""
+    """Join ProjectionModels, what their attrs hold by experiment included.
+
+    Raises
+    ------
+    WriteError
+        If two of them are of one experiment, which would become one of twice the images.
+    """
     import pandas as pd
 
+    _refuse_one_name(models)
     attrs: dict[str, Any] = {}
     for model in models:
         for name, value in model.attrs.items():
@@ -164,6 +171,20 @@ def join_models(models: Sequence[Any]) -> Any:
     joined = pd.concat([m.set_axis(range(len(m))) for m in models], ignore_index=True)
     joined.attrs = attrs
     return joined
+
+
+def _refuse_one_name(models: Sequence[Any]) -> None:
+    sources: dict[str, str] = {}
+    for model in models:
+        for name, rows in model.groupby("experiment_id", sort=False):
+            source = str(rows["source"].iloc[0]) if "source" in rows else "a model"
+            first = sources.setdefault(str(name), source)
+            if first is not source:
+                raise WriteError(
+                    f"two tilt series are called {name!r}: {first} and {source}; one would be "
+                    "added to the other; give each a name of its own (--name '{parent}' names "
+                    "them by their folder, names= or regex= by rule), or write one file each"
+                )
 
 
 def _targets(

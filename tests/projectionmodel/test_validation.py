@@ -153,3 +153,18 @@ def test_duplicate_columns():
 def test_not_a_table(value):
     with pytest.raises(ValidationError, match="expected a pandas DataFrame, found"):
         validate(value, coerce=True)
+
+
+@pytest.mark.parametrize("column", ["tilt_index", "rlnMicrographName"])
+def test_an_image_stands_once_in_a_series(column):
+    """Two series of one name, one after the other, look like one of twice the images."""
+    model = pd.DataFrame({name: [0.0] * 4 for name in ("rotation_x", "rotation_y", "rotation_z")})
+    images = [0, 1, 1, 0] if column == "tilt_index" else ["a", "b", "b", "a"]
+    model = model.assign(dx=0.0, dy=0.0, pixel_spacing=1.0, source="", **{column: images})
+    model["experiment_id"] = ["TS_1", "TS_1", "TS_2", "TS_2"]
+    validate(model)
+    model["experiment_id"] = "TS_1"
+    with pytest.raises(ValidationError, match=f"'{column}': .* once in experiment 'TS_1', found"):
+        validate(model)
+    model[column] = [None, None, 0, 1] if column == "tilt_index" else ["", None, "a", "b"]
+    validate(model)  # unknown is not twice

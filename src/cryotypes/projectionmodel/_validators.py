@@ -27,6 +27,9 @@ _DEFAULTS: dict[str, Any] = {
 _NUMBERS = [*Labels.ROTATION, *Labels.SHIFT, Labels.PIXEL_SPACING]
 _COLUMNS = [*_NUMBERS[:5], Labels.EXPERIMENT_ID, Labels.PIXEL_SPACING, Labels.SOURCE]
 
+# what names or numbers the images of a series
+_IMAGES = ("tilt_index", "rlnMicrographName")
+
 
 def validate_projection_model(
     df: ProjectionModel, coerce: bool = False, inplace: bool = False
@@ -86,6 +89,7 @@ def validate_projection_model(
         new[Labels.EXPERIMENT_ID] = _texts(new[Labels.EXPERIMENT_ID], problems, coerce)
     if not problems.found:
         _check_spacing(new, problems)
+        _check_twice(df, new[Labels.EXPERIMENT_ID], problems)
     problems.raise_any()
 
     result = df if inplace else df.copy()
@@ -147,3 +151,19 @@ def _check_spacing(columns: dict[str, Any], problems: _check.Problems) -> None:
             where = f"column {Labels.PIXEL_SPACING!r}"
             problems.add(where, f"one value for experiment {experiment!r}", found)
             break
+
+
+def _check_twice(df: pd.DataFrame, experiments: pd.Series[Any], problems: _check.Problems) -> None:
+    """Check that no image stands twice in a tilt series, as in two series of one name."""
+    for name in _IMAGES:
+        if name not in df:
+            continue
+        rows = pd.DataFrame({"experiment": experiments.to_numpy(), "image": df[name].to_numpy()})
+        known = rows["image"].notna() & (rows["image"] != "")
+        twice = known & rows.duplicated()
+        if twice.any():
+            experiment, image = rows.iloc[int(twice.to_numpy().argmax())]
+            found = f"{image!r} twice" if isinstance(image, str) else f"{image:g} twice"
+            where = f"column {name!r}"
+            remedy = "two series of one name? give each a name of its own"
+            problems.add(where, f"each image once in experiment {experiment!r}", found, remedy)

@@ -182,8 +182,7 @@ def _refuse_one_name(models: Sequence[Any]) -> None:
             if first is not source:
                 raise WriteError(
                     f"two tilt series are called {name!r}: {first} and {source}; one would be "
-                    "added to the other; give each a name of its own (--name '{parent}' names "
-                    "them by their folder, names= or regex= by rule), or write one file each"
+                    "added to the other; give each a name of its own, or write one file each"
                 )
 
 

@@ -11,6 +11,7 @@ from ._option_text import understood
 from ._progress import listener, listening, part
 from .errors import (
     AmbiguousFormatError,
+    FormatError,
     LossWarning,
     ReadError,
     UnknownFormatError,
@@ -264,9 +265,13 @@ def _rehearse(target: Format, data: Any, path: Path, options: dict[str, Any]) ->
         path.parent if target.kind == "image" and path.parent.is_dir() else None
     )  # there is room
     with tempfile.TemporaryDirectory(dir=beside, prefix=".") as directory:
-        report: LossReport = target.write(
-            data, Path(directory) / path.name, overwrite=False, **options
-        )
+        try:
+            report: LossReport = target.write(
+                data, Path(directory) / path.name, overwrite=False, **options
+            )
+        except FormatError as error:
+            error.path = path  # the user's, not that of the rehearsal
+            raise
     report.format = target.name
     return report
 

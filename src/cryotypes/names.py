@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from os import PathLike
 
 # Suffixes of the files that belong to an experiment; anything else after a dot is part of a name.
@@ -161,3 +162,20 @@ def _columns(line: str) -> list[str]:
 
         return [cell.strip() for cell in next(csv.reader([line], skipinitialspace=True))]
     return [cell.strip() for cell in line.split("\t")] if "\t" in line else line.split()
+
+
+def spans(positions: Iterable[int]) -> str:
+    """Write 0-based positions as ranges counted from 1.
+
+    Examples
+    --------
+    >>> spans([0, 1, 6])
+    '1–2, 7'
+    """
+    ranges: list[list[int]] = []
+    for number in sorted(set(positions)):
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    return ", ".join(f"{a + 1}–{b + 1}" if b > a else f"{a + 1}" for a, b in ranges)

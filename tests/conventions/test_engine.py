@@ -393,6 +393,11 @@ PLACES_BY_HAND = {
 OURS, MIRRORED = (1.5, -3.01, 85.3), (-1.5, 3.01, 85.3)
 TILTS_BY_HAND = {
     "RELION 5 tilt series": (OURS, (16.875, -4.3875), OURS, (12.5, -3.25)),
+    # for a tilt t about an axis at a: X, Z = atan2(sin t sin a, cos t), atan2(-sin a, cos t cos a)
+    "WarpTools' tomograms.star with angles": (
+        (-3.122651600134864, -1.248447099426763, -85.30538182482651), (16.875, -4.3875),
+        OURS, (12.5, -3.25),
+    ),
     # the last two numbers of the .xf line: along the axes of the aligned image
     "IMOD .xf": (OURS, (2.215, 12.724), OURS, (12.5, -3.25)),
     "IMOD .xf, volume not turned but swapped (-yz)": (
@@ -503,6 +508,7 @@ def tilt_faults(row: TiltConvention):
     yield "sign of the shift", replace(row, offset=replace(row.offset, sign=-row.offset.sign))
     yield "unit of the shift", replace(row, offset=other_unit(row.offset))
     yield "frame", replace(row, frame="raw" if row.frame == "aligned" else "aligned")
+    yield "inverse", replace(row, inverse=not row.inverse)
 
 
 def all_faults(rows, find, known):
@@ -566,3 +572,15 @@ def test_the_particle_tells_all_sequences_apart():
         turn = Turn("euler", inverse=inverse, axes=axes)
         found = decode_orientation(np.array(ANGLES)[:, order], turn)
         assert (angle_between(found, expected) < 1) == same
+
+
+def test_the_inverse_matrix_of_warp_by_hand():
+    """A tilt t about an axis at a alone: XTilt = atan2(sin t sin a, cos t), and so on."""
+    a, t = np.radians([83.5, 51.8])
+    x = np.arctan2(np.sin(t) * np.sin(a), np.cos(t))
+    y = -np.arcsin(np.sin(t) * np.cos(a))
+    z = np.arctan2(-np.sin(a), np.cos(t) * np.cos(a))
+    written = np.degrees([[x, y, z]])
+    assert_allclose(written[0, 2], -85.97, atol=0.005)
+    found, _ = decode_tilts(written, np.zeros((1, 2)), _table.WARP_ONE_FILE_TILTS, 1.0)
+    assert_allclose(found, [[0, 51.8, 83.5]], atol=1e-9)

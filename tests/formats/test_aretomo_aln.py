@@ -376,3 +376,27 @@ def test_a_real_file(shared_data):
     assert_allclose(model.loc[1, ["dx", "dy"]].astype(float), [34.451, -8.599])
     assert model["tilt_index"].tolist() == [0, 1, 2, 3]
     assert model.attrs["tilt_image_dimensions"] == {"test": (2032, 2032)}
+
+
+def test_version_1_2_has_no_size(tmp_path):
+    """``# n  darks`` alone: read, with the size of the images unknown."""
+    path = tmp_path / "a.aln"
+    path.write_text(
+        "# AreTomo Alignment / Priims bprmMn \n# 3  0\n"
+        "# SEC     ROT         GMAG       TX          TY      SMEAN     SFIT    SCALE     BASE"
+        "     TILT\n"
+        + "".join(
+            f"    {i}   -93.7196    1.00000    155.235    708.750     1.00     1.00     1.00"
+            f"     0.00    {tilt}\n"
+            for i, tilt in enumerate((-51.98, -48.99, -45.98))
+        )
+    )
+    model = cryotypes.read_projection_model(path)
+    assert model["rotation_y"].tolist() == [-51.98, -48.99, -45.98]
+    assert model["dx"].tolist() == [155.235] * 3
+    assert model["tilt_index"].tolist() == [0, 1, 2]
+    assert model.attrs["tilt_image_dimensions"] == {}
+    path.write_text(path.read_text().replace("# 3  0", "# 41  0"))
+    with pytest.warns(GuessWarning, match="of 41 images do not make a whole series"):
+        model = cryotypes.read_projection_model(path)
+    assert model.attrs["excluded"]["a"] == list(range(3, 41))

@@ -258,7 +258,7 @@ def test_images_left_out_cannot_be_named(tmp_path):
     model = model_of(3, tilt_index=[4, 0, 2])
     model.attrs["excluded"] = {"TS_01": [1, 3]}
     report = write(model, tmp_path / "t.star")
-    assert "without the images at positions 1, 3" in report.lost["excluded"]
+    assert "without the images 2, 4 (counted from 1)" in report.lost["excluded"]
     again = read(tmp_path / "t.star", tilt_image_dimensions=IMAGE)
     assert_allclose(again["rotation_y"], [0, 60, -60], atol=1e-9)
 
@@ -292,6 +292,7 @@ def test_star_goes_on_meaning_relion_5(tmp_path):
     assert cryotypes.write(model_of(2), tmp_path / "tomograms.star").format == "relion-tilt-series"
 
 
+@pytest.mark.filterwarnings("ignore:.*are in no order of tilt:UserWarning")
 def test_relion_5_to_4(shared_data, tmp_path):
     """All of RELION 5's columns and rows; the places of points agree."""
     path = shared_data / "relion5_project" / "Polish" / "job070" / "tomograms.star"

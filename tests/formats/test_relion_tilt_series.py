@@ -410,3 +410,107 @@ def test_sniffing(project, save):
     assert sniff(Head.of(project.parent / "tilt_series" / "ts1.star"))
     assert not sniff(Head.of(save(block("", ("rlnCoordinateX",), (1,)))))
     assert not sniff(Head.of(save(block("t", ("rlnTomoProjX", NOMINAL[0]), ("[1,0,0,0]", 1)))))
+
+
+# --- WarpTools' one file of all series ---
+
+ONE_FILE = """
+data_global
+
+loop_
+_rlnTomoName
+_rlnTomoTiltSeriesName
+_rlnTomoFrameCount
+_rlnTomoSizeX
+_rlnTomoSizeY
+_rlnTomoSizeZ
+_rlnTomoTiltSeriesPixelSize
+015.tomostar dummy_tiltseries.mrc 2 4096 4096 2200 1.971
+036.tomostar dummy_tiltseries.mrc 1 4096 4096 2200 1.971
+
+data_015.tomostar
+
+loop_
+_rlnTomoXTilt
+_rlnTomoYTilt
+_rlnTomoZRot
+_rlnMicrographPreExposure
+51.821392 -5.1066227 -85.9964 134.280
+49.818756 -4.9639096 -85.82062 132.042
+
+data_036.tomostar
+
+loop_
+_rlnTomoXTilt
+_rlnTomoYTilt
+_rlnTomoZRot
+_rlnMicrographPreExposure
+9.9369 -1.1314 -83.4122 3.0
+"""
+
+
+def test_warps_one_file_holds_inverse_matrices(tmp_path):
+    """A real file's numbers: tilts of 52 and 50 degrees about one axis; and all series."""
+    path = tmp_path / "x_tomograms.star"
+    path.write_text(ONE_FILE)
+    with pytest.warns(GuessWarning, match=r"015\.tomostar, 036\.tomostar have no shifts"):
+        (model,) = cryotypes.read(path)
+    assert model["experiment_id"].tolist() == ["015.tomostar"] * 2 + ["036.tomostar"]
+    assert_allclose(model["rotation_y"][:2], [52, 50], atol=1e-4)
+    assert_allclose(model["rotation_x"][:2], 0, atol=1e-4)
+    assert_allclose(model["rotation_z"][:2], 83.5143, atol=1e-4)
+    assert model.attrs["tomogram_dimensions"]["036.tomostar"] == (4096, 4096, 2200)
+    assert model["pixel_spacing"].unique() == [1.971]
+    assert model["rlnMicrographPreExposure"].tolist() == [134.28, 132.042, 3]
+    path.write_text(ONE_FILE.replace("data_036.tomostar", "data_037.tomostar"))
+    with pytest.raises(ReadError, match="no block data_036"):
+        cryotypes.read_projection_model(path)
+
+
+# --- what other programs leave out, and what RELION 4 knew ---
+
+
+def test_excluded_images_are_lost(tmp_path):
+    """RELION knows those that have a row: 4 of 7."""
+    model = pd.DataFrame(
+        {"rotation_y": [-3.0, 0, 3, 6], "rotation_z": 85.0, "tilt_index": range(2, 6)}
+    )
+    model = model.assign(experiment_id="TS_1", pixel_spacing=2.0)
+    model.attrs["excluded"] = {"TS_1": [0, 1, 6]}
+    with pytest.warns(LossWarning, match=r"excluded: images 1–2, 7 of 'TS_1'"):
+        cryotypes.write(model, tmp_path / "out.star")
+    with pytest.raises(WriteError, match=r"strict: .*images 1–2, 7"):
+        cryotypes.write(model, tmp_path / "strict.star", strict=True)
+    assert not (tmp_path / "strict.star").exists()
+
+
+def test_relion_4_hands_its_microscope_on(tmp_path):
+    """Voltage, Cs, amplitude contrast, hand, optics group of the file went missing."""
+    matrix = np.eye(4)
+    matrix[:2, 3] = 5
+    rows = [f"[{','.join(f'{v:g}' for v in row)}]" for row in matrix]
+    labels = [f"rlnTomoProj{axis}" for axis in "XYZW"]
+    text = "\ndata_global\n\nloop_\n" + "".join(
+        f"_{label}\n"
+        for label in (
+            "rlnTomoName", "rlnTomoTiltSeriesName", "rlnTomoFrameCount", "rlnTomoSizeX",
+            "rlnTomoSizeY", "rlnTomoSizeZ", "rlnTomoHand", "rlnOpticsGroupName",
+            "rlnTomoTiltSeriesPixelSize", "rlnVoltage", "rlnSphericalAberration",
+            "rlnAmplitudeContrast",
+        )
+    )  # fmt: skip
+    text += "TS_1 TS_1.mrc 1 100 100 50 -1 og1 2.0 300 2.7 0.07\n\ndata_TS_1\n\nloop_\n"
+    text += "".join(f"_{label}\n" for label in labels) + " ".join(rows) + "\n"
+    path = tmp_path / "relion4.star"
+    path.write_text(text)
+    model = cryotypes.read_projection_model(path, tilt_image_dimensions=(100, 100))
+    out = tmp_path / "out" / "tomograms.star"
+    out.parent.mkdir()
+    report = cryotypes.write(model, out)
+    assert "microscope" not in report.assumed
+    written = out.read_text()
+    for label in ("rlnVoltage", "rlnSphericalAberration", "rlnAmplitudeContrast", "rlnTomoHand"):
+        assert f"_{label} " in written
+    assert "rlnOpticsGroupName" in written
+    assert "rlnTomoFrameCount" not in written
+    assert "og1" in written

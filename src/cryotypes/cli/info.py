@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cryotypes.names import spans
+
 from ._options import (
     FILE,
     ReadingCommand,
@@ -154,10 +156,14 @@ def _tilt_series(model: Any) -> dict[str, Any]:
     for name, rows in model.groupby("experiment_id", sort=False):
         spacing = float(rows["pixel_spacing"].iloc[0])
         tilt = rows["rotation_y"]
+        entry: Any = model.attrs.get("excluded", {})
+        excluded = entry.get(name, []) if isinstance(entry, dict) else entry
         experiments.append(
             {
                 "experiment_id": name,
                 "tilts": len(rows),
+                "images": len(rows) + len(excluded) if len(excluded) else None,
+                "excluded": [int(i) for i in excluded] or None,
                 "tilt_range": [float(tilt.min()), float(tilt.max())],
                 "tilt_axis": float(rows["rotation_z"].median()),
                 "pixel_spacing": spacing or None,
@@ -228,7 +234,7 @@ def _show(facts: dict[str, Any]) -> None:
             justify: Any = "right" if numeric else "left"
             table.add_column(_HEADINGS.get(name, name.replace("_", " ")), justify=justify)
         for experiment in experiments[:_MOST]:
-            table.add_row(*[_escaped(_cell(experiment[name])) for name in names])
+            table.add_row(*[_escaped(_cell(experiment[name], name)) for name in names])
         console.print(table)
         if len(experiments) > _MOST:
             console.print(f"  … and {len(experiments) - _MOST} more experiments")
@@ -265,14 +271,25 @@ def _headline(facts: dict[str, Any]) -> str:
             f"{facts['bytes'] / 1e6:.1f} MB"
         )
     series = _count(len(facts["experiments"]), "tilt series", "tilt series")
-    return f"{facts['format']}: {series}, {facts['tilts']} tilt images"
+    left_out = sum(len(e["excluded"] or []) for e in facts["experiments"])
+    of = f" of {facts['tilts'] + left_out}" if left_out else ""
+    excluded = ""
+    if left_out and len(facts["experiments"]) == 1:
+        excluded = f", excluded {spans(facts['experiments'][0]['excluded'])}"
+    return f"{facts['format']}: {series}, {facts['tilts']}{of} tilt images{excluded}"
 
 
 def _count(n: int, one: str, many: str = "") -> str:
     return f"{n} {one if n == 1 else many or one + 's'}"
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, name: str = "") -> str:
+    if name == "excluded" and value is not None:
+        return spans(value)
+    if name == "images":
+        return "" if value is None else str(value)
+    if name == "excluded":
+        return "none"
     if isinstance(value, list) and any(isinstance(v, float) for v in value):
         return " … ".join(f"{v:.1f}" for v in value)
     if isinstance(value, list):

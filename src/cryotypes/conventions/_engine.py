@@ -227,6 +227,8 @@ def decode_tilts(
 ) -> tuple[Floats, Floats]:
     """Turn written tilt alignments into ours: rotations (n, 3) in degrees, shifts (n, 2) in px."""
     rotations = np.array(angles, dtype=float) * convention.rotation
+    if convention.inverse:
+        rotations = _inverse_angles(rotations)
     offsets = decode_shift(shifts, convention.offset, pixel_spacing)
     if convention.frame == "aligned":
         offsets = _apply(_in_plane(rotations[:, 2]), offsets)
@@ -241,7 +243,17 @@ def encode_tilts(
     offsets = np.array(shifts, dtype=float)
     if convention.frame == "aligned":
         offsets = _apply(_in_plane(-rotations[:, 2]), offsets)
+    if convention.inverse:
+        rotations = _inverse_angles(rotations)
     return rotations * convention.rotation, encode_shift(offsets, convention.offset, pixel_spacing)
+
+
+def _inverse_angles(rotations: Floats) -> Floats:
+    """Return x, y, z of the inverse of Rz Ry Rx, in degrees."""
+    from scipy.spatial.transform import Rotation
+
+    inverse = Rotation.from_euler("xyz", rotations, degrees=True).inv()
+    return np.asarray(inverse.as_euler("xyz", degrees=True)).reshape(-1, 3)
 
 
 def decode_transforms(

@@ -106,6 +106,8 @@ class TiltConvention:
         ``raw``: the shift is along the axes of the tilt image and applied after the rotations, as
         ours is. ``aligned``: it is along the axes of the image that has been turned back about z,
         and added to that; 2D matrices of such a program lead from the raw to the aligned image.
+    inverse : bool
+        The angles, composed as ours are, are those of the inverse rotation.
     """
 
     name: str
@@ -113,3 +115,4 @@ class TiltConvention:
     offset: Offset
     evidence: str
     frame: Literal["raw", "aligned"] = "raw"
+    inverse: bool = False

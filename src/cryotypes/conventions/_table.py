@@ -62,6 +62,15 @@ RELION_5_TILTS = TiltConvention(
     "source: tomogram.cpp 5.0; run: reproduces RELION 5's own rlnTomoVisibleFrames",
 )
 
+WARP_ONE_FILE_TILTS = TiltConvention(
+    "WarpTools' tomograms.star with angles",
+    (1, 1, 1),
+    Offset(sign=1, unit="angstrom"),
+    "run: the inverses of a real file's matrices have no tilt about x, the tilts 52.00 and 50.00 "
+    "and one axis, 83.51, which read as RELION's would be tilts of -5 about y",
+    inverse=True,
+)
+
 # IMOD
 IMOD_MODEL = PlaceConvention(
     "IMOD model",

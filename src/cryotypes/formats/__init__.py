@@ -32,6 +32,7 @@ BUILT_IN = (
     "imod_xf",
     "imod_tlt",
     "aretomo_aln",
+    "aretomo_tlt",
     "warp_xml",
     "warp_tomostar",
     "mdoc",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from cryotypes.conventions import decode_tilts
 from cryotypes.errors import GuessWarning, ReadError, WriteError
 from cryotypes.names import strip_path_and_suffix
 from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cryotypes.conventions import TiltConvention
     from cryotypes.loss import LossReport
 
     Floats = NDArray[np.float64]
@@ -113,6 +115,27 @@ def read_table(path: Path, columns: int | None = None) -> Floats:
         raise ReadError("the file is empty", path)
     shortest = min(map(len, rows))
     return np.array([row[:shortest] for row in rows])
+
+
+def nominal(
+    path: Path,
+    name: str,
+    angles: Floats,
+    axis: Floats,
+    convention: TiltConvention,
+    pixel_spacing: float,
+) -> pd.DataFrame:
+    """Make a model of tilt angles and the tilt axis, degrees as the program writes them."""
+    n = len(angles)
+    written = np.stack([np.zeros(n), angles, axis], axis=1)
+    rotations, shifts = decode_tilts(written, np.zeros((n, 2)), convention, 1.0)
+    columns = [*rotations.T, *shifts.T]
+    model = pd.DataFrame(dict(zip([*Labels.ROTATION, *Labels.SHIFT], columns, strict=True)))
+    model[Labels.EXPERIMENT_ID] = pd.Series([name] * n, dtype=object)
+    model[Labels.PIXEL_SPACING] = spacing_given(pixel_spacing)
+    model[Labels.SOURCE] = pd.Series([str(path)] * n, dtype=object)
+    model[INDEX] = np.arange(n)
+    return model
 
 
 def check_angles(angles: Floats, path: Path) -> None:
@@ -296,6 +319,7 @@ def one_experiment(data: pd.DataFrame, path: Path, report: LossReport) -> Tilts:
 def stack_order(data: pd.DataFrame, path: Path) -> NDArray[np.int64]:
     """Return the position of each row in the stack, from 0: tilt_index, else the row's number."""
     if INDEX not in data:
+        doubt_order(data, path)
         return np.arange(len(data))
     values = pd.to_numeric(data[INDEX], errors="coerce").to_numpy(dtype=float, na_value=np.nan)
     bad = ~(np.isfinite(values) & (values >= 0) & (values < _MOST) & (values % 1 == 0))
@@ -306,6 +330,25 @@ def stack_order(data: pd.DataFrame, path: Path) -> NDArray[np.int64]:
     if len(np.unique(index)) < len(index):
         raise WriteError(f"{INDEX}: a position stands twice; each image has one row", path)
     return index
+
+
+def doubt_order(data: pd.DataFrame, path: Path) -> None:
+    """Warn of rows that become the order of a stack, and hardly are.
+
+    Warns
+    -----
+    GuessWarning
+    """
+    for name, part in data.groupby(Labels.EXPERIMENT_ID, sort=False):
+        steps = np.diff(part[Labels.ROTATION_Y].to_numpy(dtype=float))
+        if (steps > 0).any() and (steps < 0).any():
+            warnings.warn(
+                f"{path}: the images of {name!r} are in no order of tilt, as by acquisition, and "
+                "nothing states their place in the stack; assumed the order of the rows (the "
+                f"column {INDEX} states it)",
+                GuessWarning,
+                stacklevel=5,
+            )
 
 
 def by_experiment(data: pd.DataFrame, name: str, experiment: str) -> list[Any]:

@@ -1,5 +1,7 @@
 """AreTomo's .aln, versions 1 to 3: a header, a row for each image that is used, local shifts.
 
+Version 1.2 has only the numbers of images and of dark ones in its header.
+
 ``raw = R(ROT) aligned + (TX, TY)`` and ``x_aligned = X cos(TILT) + Z sin(TILT)``, from the centres,
 in pixels of the input stack; ``TILT`` includes AlphaOffset already. The volume is the one that
 ``-FlipVol 1`` writes, which has the frame of IMOD's ``trimvol -rx``. Half pixels are not corrected:
@@ -104,7 +106,8 @@ def read(
     LossWarning
         Of the local alignment, with its size.
     GuessWarning
-        If images are missing, or the base of SEC is not clear.
+        If images are missing, or the base of SEC is not clear; of AreTomo 1.2, if its rows and dark
+        images are not all.
     """
     if first_section not in (None, 0, 1) or flip_vol not in _ROWS:
         raise ValueError("expected first_section 0 or 1, and flip_vol 1 or 2")
@@ -130,7 +133,7 @@ def read(
     turned = np.stack([np.zeros(len(tilts)), tilts, np.zeros(len(tilts))], axis=1)
     dark, _ = decode_tilts(turned, np.zeros((len(tilts), 2)), _ROWS[flip_vol], 1.0)
     model.attrs = {
-        "tilt_image_dimensions": {name: size[:2]},
+        "tilt_image_dimensions": {name: size[:2]} if size[0] else {},
         "excluded": {name: excluded},
         "excluded_tilts": {name: dark[:, 1].tolist()},
         "aretomo": {name: {"flip_vol": flip_vol, **_facts(content, path)}},
@@ -168,11 +171,18 @@ def _parse(path: Path) -> _Content:
             content.darks.append((rank, section, _tilts.number(words[4], path, where)))
         elif words[1:2] == ["="]:
             content.header[words[0]] = words[2:]
+        elif not content.title and len(words) == 2 and all(map(str.isdecimal, words)):
+            content.header["counts"] = words  # AreTomo 1.2: of images, and of dark ones
     return content
 
 
 def _raw_size(content: _Content, path: Path) -> tuple[int, int, int]:
     words = content.header.get("RawSize", [])
+    if not words and "counts" in content.header:
+        count = _tilts.whole(content.header["counts"][0], path, "number of images")
+        if not 0 <= count < 100_000:
+            raise ReadError(f"expected a number of images, found {count}", path)
+        return 0, 0, count  # the size of the images is unknown
     if len(words) != 3:
         raise ReadError(f"expected # RawSize = x y n, found {' '.join(words) or 'none'}", path)
     x, y, n = (_tilts.whole(word, path, "RawSize") for word in words)
@@ -270,8 +280,8 @@ def _warn_of_losses(
     if "GMAG" in table and len(table["GMAG"]):
         value = table["GMAG"][np.abs(table["GMAG"] - 1).argmax()]
         if abs(value - 1) > 1e-3:
-            moved = abs(value - 1) * max(size[:2]) / 2
-            lost.append(f"magnification {value:.4g}, {moved:.2g} px at the edge")
+            radius, where = _tilts.edge(size[:2] if size[0] else None)
+            lost.append(f"magnification {value:.4g}, {abs(value - 1) * radius:.2g} px {where}")
     if lost:
         warnings.warn(
             f"{path}: a ProjectionModel cannot hold {'; '.join(lost)}", LossWarning, stacklevel=5

@@ -20,10 +20,8 @@ import numpy as np
 import pandas as pd
 
 from cryotypes.conventions import _table as conventions
-from cryotypes.conventions import decode_tilts
 from cryotypes.errors import GuessWarning, ReadError
 from cryotypes.names import strip_path_and_suffix
-from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels
 
 from . import _tilts
 from ._format import Format, Head
@@ -106,15 +104,10 @@ def read(
     tilts = _required(content, path)
     _tilts.check_angles(tilts, path)
     axis, doubt = _axis(content, tilt_axis_angle, path)
-    n = len(tilts)
-    angles = np.stack([np.zeros(n), tilts, np.full(n, axis)], axis=1)
-    rotations, shifts = decode_tilts(angles, np.zeros((n, 2)), conventions.SERIALEM, 1.0)
     name = strip_path_and_suffix(path.name)
-    columns = [*rotations.T, *shifts.T]
-    model = pd.DataFrame(dict(zip([*Labels.ROTATION, *Labels.SHIFT], columns, strict=True)))
-    model[Labels.EXPERIMENT_ID] = pd.Series([name] * n, dtype=object)
-    model[Labels.PIXEL_SPACING] = _spacing(content, path) if given is None else given
-    model[Labels.SOURCE] = pd.Series([str(path)] * n, dtype=object)
+    spacing = _spacing(content, path) if given is None else given
+    lines = np.full_like(tilts, axis)
+    model = _tilts.nominal(path, name, tilts, lines, conventions.SERIALEM, spacing)
     model[_tilts.INDEX] = _index(content, path)
     order, doubts = _acquisition(content, table, tilts)
     more = {**_derived(content, table, order), **table}

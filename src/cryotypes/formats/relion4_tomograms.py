@@ -26,6 +26,7 @@ from cryotypes.conventions import _table as conventions
 from cryotypes.conventions import decode_tilts, encode_tilts
 from cryotypes.errors import GuessWarning, LossWarning, ReadError, WriteError
 from cryotypes.loss import LossReport
+from cryotypes.names import spans
 from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels
 from cryotypes.projectionmodel import dimensions_of
 
@@ -63,7 +64,7 @@ def sniff(head: Head) -> bool:
     return _relion.has_labels(head, ROWS[0]) or (
         _relion.has_labels(head, _COUNT)
         and _relion.has_labels(head, _STACK)
-        and not _relion.has_labels(head, _SERIES_FILE)
+        and not _relion.has_labels(head, _SERIES_FILE, "rlnTomoYTilt")
     )
 
 
@@ -442,10 +443,9 @@ def _in_order(
     excluded = _tilts.by_experiment(data, "excluded", name)
     left_out = sorted({*range(int(index.max(initial=-1)) + 1), *excluded} - set(index.tolist()))
     if left_out:
-        listing = ", ".join(map(str, left_out[:8])) + (", …" if len(left_out) > 8 else "")
         report.lost["excluded"] = (
-            f"rows are counted, so the stack of {name!r} must be one without the images at "
-            f"positions {listing}"
+            f"rows are counted, so the stack of {name!r} must be one without the images "
+            f"{spans(left_out)} (counted from 1)"
         )
         report.lost[_tilts.INDEX] = f"of {name!r}: rows are counted"
     return part.iloc[np.argsort(index, kind="stable")]

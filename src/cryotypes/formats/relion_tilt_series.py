@@ -23,10 +23,11 @@ from cryotypes.conventions import _table as conventions
 from cryotypes.conventions import decode_tilts, encode_tilts
 from cryotypes.errors import GuessWarning, ReadError, WriteError
 from cryotypes.loss import LossReport
+from cryotypes.names import spans
 from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels
 from cryotypes.projectionmodel import dimensions_of
 
-from . import _relion
+from . import _relion, _tilts
 from ._files import refuse_overwrite, writing_bytes
 from ._format import Format
 from ._star import Block, read_star, write_star
@@ -43,6 +44,7 @@ NOMINAL_AXIS = "rlnTomoNominalTiltAxisAngle"
 SERIES_FILE = "rlnTomoTiltSeriesStarFile"
 TILT_PIXEL = "rlnTomoTiltSeriesPixelSize"
 SIZES = ("rlnTomoSizeX", "rlnTomoSizeY", "rlnTomoSizeZ")
+_OF_STACKS = ("rlnTomoTiltSeriesName", "rlnTomoFrameCount")  # RELION 4 and WarpTools
 _STANDARD = [
     *Labels.ROTATION,
     *Labels.SHIFT,
@@ -66,7 +68,7 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> pd.DataFrame:
     ----------
     path : path
         tomograms.star, aligned_tilt_series.star, tilt_series.star, one series' TS_xx.star, or an
-        optimisation_set.star.
+        optimisation_set.star. Also WarpTools' tomograms.star that holds all series as blocks.
     pixel_spacing : float, optional
         Å per pixel of the tilt images, where the files do not tell.
 
@@ -85,13 +87,19 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> pd.DataFrame:
     Warns
     -----
     GuessWarning
-        If there is no alignment yet: nominal angles and no shifts are returned.
+        If there is no alignment yet: nominal angles and no shifts are returned. If WarpTools left
+        out the shifts.
     """
     entries = _relion.read_optimisation_set(path)
     if entries:
         path = _relion.named_file(entries, "rlnTomoTomogramsFile", path)
     blocks = read_star(path)
     listing = next((b for b in blocks if SERIES_FILE in b.table), None)
+    together = next((b for b in blocks if "rlnTomoName" in b.table and not _is_series(b)), None)
+    if listing is None and together is not None and any(map(_is_series, blocks)):
+        return _Assembly(path, pixel_spacing, listed=True, inverse=True).model(
+            _series_of_warp(together, blocks, path)
+        )
     if listing is not None:
         rows = _listed(listing, path)
         series = [(row, *_named_series(row, path)) for row in rows]
@@ -106,6 +114,24 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> pd.DataFrame:
         row = _row_of_series(path) or {"rlnTomoName": block.name or path.stem}
         series = [(row, path, block)]
     return _Assembly(path, pixel_spacing, listed=listing is not None).model(series)
+
+
+def _series_of_warp(
+    listing: Block, blocks: list[Block], path: Path
+) -> list[tuple[dict[str, Any], Path, Block]]:
+    """Return the series that stand as blocks in the file that lists them."""
+    series = []
+    for row in _listed(listing, path):
+        name = str(row["rlnTomoName"])
+        block = next((b for b in blocks if b.name == name and _is_series(b)), None)
+        if block is None:
+            raise ReadError(
+                f"tilt series {name!r} is listed, but there is no block data_{name} with "
+                f"{ANGLES[0]}",
+                path,
+            )
+        series.append((row, path, block))
+    return series
 
 
 def _is_series(block: Block) -> bool:
@@ -157,9 +183,14 @@ def _row_of_series(path: Path) -> dict[str, Any] | None:
 class _Assembly:
     """Joins the tables of several series."""
 
-    def __init__(self, path: Path, pixel_spacing: float | None, listed: bool) -> None:
+    def __init__(
+        self, path: Path, pixel_spacing: float | None, listed: bool, inverse: bool = False
+    ) -> None:
         self.path, self.given, self.listed = path, pixel_spacing, listed
+        row = conventions.WARP_ONE_FILE_TILTS if inverse else conventions.RELION_5_TILTS
+        self.convention = row
         self.unaligned: list[str] = []
+        self.unshifted: list[str] = []
 
     def model(self, series: list[tuple[dict[str, Any], Path, Block]]) -> pd.DataFrame:
         """Return the ProjectionModel of all series."""
@@ -169,6 +200,14 @@ class _Assembly:
             warnings.warn(
                 f"{self.path}: no alignment yet for {names}: assumed the nominal tilt angle and "
                 "axis, and no shifts",
+                GuessWarning,
+                stacklevel=6,
+            )
+        if self.unshifted:
+            names = ", ".join(self.unshifted[:5]) + (", …" if len(self.unshifted) > 5 else "")
+            warnings.warn(
+                f"{self.path}: {names} have no shifts (WarpTools leaves them out); assumed 0, "
+                "which is not what they are",
                 GuessWarning,
                 stacklevel=6,
             )
@@ -211,9 +250,9 @@ class _Assembly:
             axis = _numbers(table, NOMINAL_AXIS, path, block)
             angles = np.stack([np.zeros_like(tilt), tilt, axis], axis=1)
             shifts = np.zeros((len(tilt), 2))
-        rotations, offsets = decode_tilts(
-            angles, shifts, conventions.RELION_5_TILTS, spacing or 1.0
-        )
+        if self.convention.inverse and SHIFTS[0] not in table:
+            self.unshifted.append(name)
+        rotations, offsets = decode_tilts(angles, shifts, self.convention, spacing or 1.0)
         columns = dict(
             zip([*Labels.ROTATION, *Labels.SHIFT], [*rotations.T, *offsets.T], strict=True)
         )
@@ -312,6 +351,7 @@ def write(
         name: Block("_".join(name.split()), _series_table(part, path))
         for name, part in parts.items()
     }
+    _lose_excluded(data, list(parts), report)
     if any(dimensions_of(data, "tilt_image_dimensions", name) for name in parts):
         report.converted["tilt_image_dimensions"] = "not written; RELION finds it in the images"
     if single:
@@ -322,7 +362,9 @@ def write(
         with writing_bytes(path, overwrite) as file:
             write_star(file, blocks.values(), 50001)
         return report
-    report.kept += ["pixel_spacing", "tomogram_dimensions"]
+    report.kept.append("pixel_spacing")
+    if any(dimensions_of(data, "tomogram_dimensions", name) for name in parts):
+        report.kept.append("tomogram_dimensions")
     root = Path(project).resolve() if project is not None else _relion.project_directory(path)
     files = {name: path.resolve().parent / "tilt_series" / _file_name(name) for name in parts}
     if len(set(files.values())) < len(files):
@@ -344,6 +386,16 @@ def write(
         table = pl.DataFrame(rows, infer_schema_length=None) if rows else empty
         write_star(file, [Block("global", table)], 50001)
     return report
+
+
+def _lose_excluded(data: pd.DataFrame, names: list[str], report: LossReport) -> None:
+    """Say which images are left out: RELION knows those alone that have a row."""
+    left_out = {name: _tilts.by_experiment(data, "excluded", name) for name in names}
+    parts = [f"images {spans(index)} of {name!r}" for name, index in left_out.items() if len(index)]
+    if parts:
+        report.lost["excluded"] = (
+            f"{'; '.join(parts)} (counted from 1) have no row, and no place in the stack"
+        )
 
 
 def _file_name(experiment: str) -> str:
@@ -376,7 +428,11 @@ def _series_table(part: pd.DataFrame, path: Path) -> pl.DataFrame:
 def _list_row(
     model: pd.DataFrame, name: str, part: pd.DataFrame, file: str, report: LossReport
 ) -> dict[str, Any]:
-    row = dict(model.attrs.get("relion", {}).get("rows", {}).get(name, {"rlnTomoName": name}))
+    row: dict[str, Any] = {"rlnTomoName": name}
+    for origin in ("relion", "relion4"):  # what RELION 4 knew of the microscope holds for 5
+        if known := model.attrs.get(origin, {}).get("rows", {}).get(name):
+            row = {label: value for label, value in known.items() if label not in _OF_STACKS}
+            break
     row[SERIES_FILE] = file
     spacing = float(part[Labels.PIXEL_SPACING].iloc[0])
     if spacing > 0:

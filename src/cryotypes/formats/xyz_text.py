@@ -31,8 +31,13 @@ _NONE = "# x y z\n"
 
 
 def sniff(head: Head) -> bool:
-    """Lines of three numbers; in a file called .xyz, lines of any two or more."""
+    """Lines of three numbers; in a file called .xyz, lines of any two or more.
+
+    AreTomo3's ``…_TLT.txt`` has three numbers in a line, too: tilt, order, dose.
+    """
     if head.suffix not in FORMAT.suffixes or "\0" in head.text:
+        return False
+    if head.path.stem.upper().endswith("_TLT"):
         return False
     text = head.text.lstrip("\ufeff")
     if len(head.data) >= 1 << 16:

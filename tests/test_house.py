@@ -31,7 +31,7 @@ LAYERS = [
     {"conventions"},
     {"geometry", "matching", "_matches", "_things"},
     {"formats"},
-    {"io", "registry", "conversion"},
+    {"io", "registry", "conversion", "_contents", "_naming"},
     {"plots", "testing"},
     {"demo"},
     {"cli", "__main__"},

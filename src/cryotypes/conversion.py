@@ -2,24 +2,53 @@
 
 from __future__ import annotations
 
+import warnings
+from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ._contents import contents, formats_in, told
+from ._naming import EXPERIMENT, PARENT, STEM, Naming, chosen, experiments_of, filled
 from ._progress import listening, part
-from .errors import UnknownFormatError, WriteError
-from .io import KINDS, _candidates, _writable, identify, options_of, write
-from .names import strip_path_and_suffix
+from .errors import (
+    AmbiguousFormatError,
+    CryotypesWarning,
+    GuessWarning,
+    ReadError,
+    UnknownFormatError,
+    WriteError,
+)
+from .formats._files import refuse_overwrite
+from .io import KINDS, _writable, identify, options_of, write
+from .io import _read as read_one
+from .names import strip_decorations, strip_path_and_suffix
 from .registry import get_format
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from os import PathLike
 
     from .formats._format import Format, Kind
     from .geometry._image_binning import BinMethod
     from .loss import LossReport
 
-_EXPERIMENT, _STEM = "{experiment_id}", "{stem}"
+    Complain = Callable[[Path, Exception], None]
+
+
+class _Source(NamedTuple):
+    """A file to read; ``inside``: it was found in a directory that was given."""
+
+    path: Path
+    format: Format
+    inside: bool
+
+
+class _Found(NamedTuple):
+    """What a source held, and what was warned of; it is told if the source is taken."""
+
+    source: _Source
+    data: Any
+    doubts: list[warnings.WarningMessage]
 
 
 def convert(
@@ -31,8 +60,12 @@ def convert(
     overwrite: bool = False,
     strict: bool = False,
     experiments: Sequence[str] | None = None,
+    name: str | None = None,
+    names: Mapping[str, str] | str | PathLike[str] | None = None,
+    regex: str | None = None,
     bin_factor: int = 1,
     bin_method: BinMethod = "mean",
+    on_unreadable: Complain | None = None,
     progress: Callable[[float], None] | None = None,
     **options: Any,
 ) -> list[LossReport]:
@@ -42,18 +75,31 @@ def convert(
     ----------
     source : path, or list of paths
         Several files of particles or of tilt series become one, unless ``target`` says otherwise.
+        Of a directory, all that is of the kind that the target holds; where several files align
+        one tilt series, AreTomo's own before its export for IMOD, alignments before nominal tilts.
     target : path
         ``{experiment_id}`` in it: one file an experiment; ``{stem}``: one file a source, named
-        after it.
+        after it; ``{parent}``: the name of the source's directory.
     from_format, to_format : str, optional
         Names of formats, where content and suffix do not tell.
     overwrite, strict : bool
         As for `write`.
     experiments : list of str, optional
-        Only these.
+        Only these, by their names in the files. What cannot be read is left out, with a warning,
+        if these are found all the same.
+    name : str, optional
+        What experiments are to be called. In it, ``{stem}`` and ``{parent}`` as in ``target``, and
+        ``{experiment_id}``, the name so far without directories and suffixes.
+    names : dict or path, optional
+        Name in the file → experiment; or a table of these two columns.
+    regex : str, optional
+        Searched in names: its first group, or all that matches, is the experiment.
     bin_factor : int
         Make images so many times coarser, see `bin_image`; `bin_poses` takes particles along.
     bin_method : {"mean", "decimate", "fourier"}
+    on_unreadable : callable, optional
+        Called with path and exception of every source that cannot be read, which is left out.
+        Without it nothing is written if there is such a source, and the error names all of them.
     progress : callable, optional
         Called with the fraction done, 0 to 1, with every file and within large images.
     **options
@@ -72,83 +118,310 @@ def convert(
         If neither format knows an option, or what is not an image is to be binned.
     """
     listed: Any = source if isinstance(source, (list, tuple)) else [source]
-    sources = [Path(path) for path in listed]
-    if not sources:
+    if not listed:
         raise ValueError("convert: expected at least one source, found none")
-    reader, kind = _reader(sources[0], Path(target), from_format, to_format)
-    writer = _writable(Path(str(target).replace(_STEM, "x")), kind, to_format)
+    failures: dict[Path, Exception] = {}
+    sources = _sources(
+        [Path(path) for path in listed], str(target), from_format, to_format, failures
+    )
+    kind = sources[0].format.kind
+    writer = _writable(_example(str(target)), kind, to_format)
     if bin_factor != 1 and kind != "image":
-        raise TypeError(f"binning is for images; {reader.name} holds {KINDS[kind]}")
-    reading, writing = _sort_options(reader, writer, options)
-    work = []
-    for group in [[s] for s in sources] if _STEM in str(target) else [sources]:
-        data = _read(group, kind, from_format, reading)
+        raise TypeError(f"binning is for images; {sources[0].format.name} holds {KINDS[kind]}")
+    naming = Naming(name, names, regex)
+    writing = _options_for_writing([s.format for s in sources], writer, options)
+    found = _read_all(sources, kind, list(experiments or []), options, failures)
+    _complain(failures, len(sources) + len(failures), found, experiments, on_unreadable)
+    found = _one_alignment_each(found) if kind == "projection_model" else found
+    for doubt in (doubt for one in found for doubt in one.doubts):
+        warnings.warn_explicit(doubt.message, doubt.category, doubt.filename, doubt.lineno)
+    found = [f._replace(data=naming.apply(f.data, kind, f.source.path)) for f in found]
+    work: list[tuple[Path, Any]] = []
+    each = any(word in str(target) for word in (STEM, PARENT))
+    for group in [[f] for f in found] if each else [found]:
+        data = _joined(group, kind)
         if bin_factor != 1:
             from .geometry import bin_image
 
             data = bin_image(data, bin_factor, bin_method, lazy=bin_method != "fourier")
-        work += _targets(data, kind, str(target), group[0], experiments)
-    reports = []
+        work += _targets(data, kind, filled(str(target), group[0].source.path))
+    _refuse_clashes(work, overwrite)
     choices: dict[str, Any] = {"format": writer.name, "overwrite": overwrite, "strict": strict}
-    with listening(progress):
-        for number, (path, data) in enumerate(work):
-            with part(number, len(work)):
-                reports.append(write(data, path, **choices, **writing))
-    return reports
+    return _write_all(work, choices | writing, progress)
 
 
-def _reader(
-    source: Path, target: Path, from_format: str | None, to_format: str | None
-) -> tuple[Format, Kind]:
-    """Find the source's format; of several kinds in it, the one that the target can hold."""
+def _example(target: str) -> Path:
+    """Return the target with something in place of what is filled in, for its suffix."""
+    return Path(target.replace(STEM, "x").replace(PARENT, "x").replace(EXPERIMENT, "x"))
+
+
+def _sources(
+    paths: list[Path],
+    target: str,
+    from_format: str | None,
+    to_format: str | None,
+    failures: dict[Path, Exception],
+) -> list[_Source]:
+    """Find what there is to read, all of one kind; what cannot be found is a failure."""
+    listed: list[tuple[Path, list[Path]]] = []
+    for path in paths:
+        try:
+            inner = contents(path)
+            if from_format is None:
+                _refuse_unknown(inner)
+            listed.append((path, inner))
+        except (OSError, ValueError) as error:
+            failures[path] = error
+    if not listed:
+        _complain(failures, len(failures), [], None, None)
+    kind: Kind | None = None
+    sources: list[_Source] = []
+    for path, inner in listed:
+        try:
+            kind = kind or _kind(path, inner, target, from_format, to_format)
+            sources += _of_kind(path, inner, kind, from_format)
+        except (OSError, ValueError) as error:
+            failures[path] = error
+    if not sources:
+        _complain(failures, len(failures), [], None, None)
+    twice = [p for p, n in Counter(s.path.resolve() for s in sources).items() if n > 1]
+    if twice:
+        raise ValueError(f"convert: {twice[0]} is given twice")
+    return sources
+
+
+def _refuse_unknown(paths: list[Path]) -> None:
+    """Raise what `identify` has to say of a single file that nothing recognises."""
+    if len(paths) == 1 and not formats_in(paths[0]):
+        identify(paths[0])
+
+
+def _kind(
+    path: Path, inner: list[Path], target: str, from_format: str | None, to_format: str | None
+) -> Kind:
+    """Find the kind that is to be read; of several in a file or directory, one the target holds."""
     if from_format is not None:
-        found = get_format(from_format)
-        return found, found.kind
-    candidates = _candidates(source)
-    if len({f.kind for f in candidates}) > 1:
-        for candidate in candidates:
-            try:
-                _writable(Path(str(target).replace(_STEM, "x")), candidate.kind, to_format)
-            except UnknownFormatError:
-                continue
-            return candidate, candidate.kind
-    found = identify(source)
-    return found, found.kind
+        return get_format(from_format).kind
+    kinds = list(dict.fromkeys(f.kind for p in inner for f in formats_in(p)))
+    if len(kinds) == 1:
+        return kinds[0]
+    fitting = [kind for kind in kinds if _can_hold(target, kind, to_format)]
+    if len(fitting) > 1 and inner != [path]:
+        raise AmbiguousFormatError(
+            f"the directory holds {told(inner)}; name the files, or choose with to_format= (--to)",
+            path,
+        )
+    return (fitting or kinds)[0]
 
 
-def _sort_options(
-    reader: Format, writer: Format, options: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Give each option to reading, writing, or both."""
-    for_reading = options_of(reader.read) if reader.read is not None else []
+def _can_hold(target: str, kind: Kind, to_format: str | None) -> bool:
+    try:
+        _writable(_example(target), kind, to_format)
+    except AmbiguousFormatError:
+        return True
+    except UnknownFormatError:
+        return False
+    return True
+
+
+def _of_kind(path: Path, inner: list[Path], kind: Kind, from_format: str | None) -> list[_Source]:
+    """Take a file, or of a directory what is of the kind (and of the format) wanted."""
+    named = None if from_format is None else get_format(from_format)
+    if inner == [path]:
+        return [_Source(path, named or identify(path, kind), False)]
+    some = [
+        p
+        for p in inner
+        if any(f.kind == kind and (named is None or f is named) for f in formats_in(p))
+    ]
+    if not some:
+        wanted = KINDS[kind] if named is None else named.name
+        raise UnknownFormatError(f"expected {wanted}, found {told(inner)}", path)
+    found = [_Source(p, named or identify(p, kind), True) for p in some]
+    names = list(dict.fromkeys(s.format.name for s in found))
+    if kind == "poses" and len(names) > 1:
+        raise AmbiguousFormatError(
+            f"the directory holds particles as {', '.join(names)}, which may be the same ones; "
+            "choose with from_format= (--from), or name the files",
+            path,
+        )
+    return found
+
+
+def _options_for_writing(
+    readers: Sequence[Format], writer: Format, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Pick the options that writing knows; refuse those that neither side does."""
+    for_reading = {o: None for r in readers if r.read is not None for o in options_of(r.read)}
     for_writing = options_of(writer.write) if writer.write is not None else []
     unknown = [name for name in options if name not in {*for_reading, *for_writing}]
     if unknown:
+        names = " and ".join(dict.fromkeys(r.name for r in readers))
         raise TypeError(
-            f"unknown option {', '.join(unknown)}; reading {reader.name} knows "
+            f"unknown option {', '.join(unknown)}; reading {names} knows "
             f"{', '.join(for_reading) or 'none'}, writing {writer.name} "
             f"{', '.join(for_writing) or 'none'}"
         )
-    return (
-        {name: value for name, value in options.items() if name in for_reading},
-        {name: value for name, value in options.items() if name in for_writing},
-    )
+    return {name: value for name, value in options.items() if name in for_writing}
 
 
-def _read(paths: list[Path], kind: Kind, name: str | None, options: dict[str, Any]) -> Any:
-    """Read files of one kind as one thing."""
-    from .io import _read as read_one
+def _read_all(
+    sources: list[_Source],
+    kind: Kind,
+    experiments: list[str],
+    options: dict[str, Any],
+    failures: dict[Path, Exception],
+) -> list[_Found]:
+    """Read what is of the experiments wanted; what cannot be read is a failure."""
+    found: list[_Found] = []
+    known: list[str] = []
+    for source in sources:
+        assert source.format.read is not None or source.format.write is not None
+        reader = options_of(source.format.read) if source.format.read is not None else []
+        own = {name: value for name, value in options.items() if name in reader}
+        if experiments and "experiments" in reader:  # it need not look at the others
+            own["experiments"] = experiments
+        try:
+            with warnings.catch_warnings(record=True) as doubts:
+                warnings.simplefilter("always")
+                data = read_one(source.path, kind, source.format.name, own)
+        except (OSError, ValueError) as error:
+            failures[source.path] = error
+            continue
+        known += experiments_of(data, kind)
+        data = chosen(data, kind, experiments) if experiments else data
+        if data is not None:
+            found.append(_Found(source, data, doubts))
+    missing = [name for name in experiments if name not in known]
+    if missing and not failures:
+        where = sources[0].path if len(sources) == 1 else f"{len(sources)} files"
+        listing = ", ".join(list(dict.fromkeys(known))[:20])
+        raise ValueError(f"no experiment {missing[0]!r} in {where}; there is {listing}")
+    return found
 
-    things = [read_one(path, kind, name, options) for path in paths]
+
+def _complain(
+    failures: dict[Path, Exception],
+    total: int,
+    found: list[_Found],
+    experiments: Sequence[str] | None,
+    on_unreadable: Complain | None,
+) -> None:
+    """Say which sources cannot be read; go on only where that was asked for, or does not matter."""
+    if not failures:
+        return
+    kind = found[0].source.format.kind if found else "poses"
+    known = {name for f in found for name in experiments_of(f.data, kind)}
+    if experiments and known.issuperset(experiments):
+        warnings.warn(
+            "left out, as what was asked for is elsewhere: "
+            + "; ".join(_sentence(path, error) for path, error in failures.items()),
+            GuessWarning,
+            stacklevel=3,
+        )
+        return
+    if on_unreadable is not None and found:
+        for path, error in failures.items():
+            on_unreadable(path, error)
+        return
+    errors = list(failures.values())
+    if total == 1:
+        raise errors[0]
+    listing = "; ".join(_sentence(path, error) for path, error in failures.items())
+    raise ReadError(
+        f"{len(errors)} of {total} sources cannot be read, and nothing was written: {listing}; "
+        "leave them out, or go on without them (--skip-unreadable, on_unreadable=)"
+    ) from errors[0]
+
+
+def _sentence(path: Path, error: Exception) -> str:
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = error.strerror.lower()
+    return text if str(path) in text else f"{path}: {text}"
+
+
+def _one_alignment_each(found: list[_Found]) -> list[_Found]:
+    """Take one alignment of each tilt series where a directory holds several.
+
+    Raises
+    ------
+    AmbiguousFormatError
+        If neither is AreTomo's export of the other, nor only nominal tilts.
+    """
+    by_name: dict[str, list[int]] = {}
+    for number, one in enumerate(found):
+        for name in experiments_of(one.data, "projection_model"):
+            if one.source.inside:
+                by_name.setdefault(strip_decorations(name), []).append(number)
+    left_out: dict[int, str] = {}
+    for name, numbers in by_name.items():
+        rest = [n for n in numbers if n not in left_out]
+        for minor in (_is_nominal, _is_export):
+            better = [n for n in rest if not minor(found[n])]
+            if len(rest) > 1 and better:
+                for n in set(rest) - set(better):
+                    left_out[n] = f"{found[n].source.path}: {found[better[0]].source.path.name}"
+                rest = better
+        directories = {found[n].source.path.parent for n in rest}
+        if len(rest) > len(directories):
+            listing = ", ".join(found[n].source.path.name for n in rest)
+            raise AmbiguousFormatError(
+                f"the directory holds {len(rest)} alignments of {name!r}: {listing}; name one",
+                found[rest[0]].source.path.parent,
+            )
+    if left_out:
+        more = f" (likewise {len(left_out) - 1} more)" if len(left_out) > 1 else ""
+        warnings.warn(
+            f"{next(iter(left_out.values()))} is taken instead, which is the alignment itself; "
+            f"name the file to have it{more}",
+            GuessWarning,
+            stacklevel=3,
+        )
+    return [one for n, one in enumerate(found) if n not in left_out]
+
+
+def _is_nominal(one: _Found) -> bool:
+    """Whether there are tilts, but no alignment."""
+    return not any(name in one.data and one.data[name].any() for name in ("dx", "dy"))
+
+
+def _is_export(one: _Found) -> bool:
+    """Whether this is what AreTomo exports for IMOD, of less precision than its .aln."""
+    return one.source.path.name.endswith("_Imod")
+
+
+def _joined(found: list[_Found], kind: Kind) -> Any:
+    """Join what several sources hold."""
     if kind == "poses":
-        return [poses for thing in things for poses in thing]
-    if len(things) == 1:
-        return things[0]
+        _tell_joined(found)
+        return [poses for one in found for poses in one.data]
+    if len(found) == 1:
+        return found[0].data
     if kind == "projection_model":
-        return join_models(things)
+        return join_models([one.data for one in found])
     raise WriteError(
-        f"{len(things)} images do not become one; put {_STEM} into the target for one file each"
+        f"{len(found)} images do not become one; put {STEM} into the target for one file each"
     )
+
+
+def _tell_joined(found: list[_Found]) -> None:
+    """Say which experiments stand in several sources: they may be two that are called alike."""
+    places: dict[str, list[Path]] = {}
+    for one in found:
+        for name in experiments_of(one.data, "poses"):
+            places.setdefault(name, []).append(one.source.path)
+    several = {name: paths for name, paths in places.items() if len(paths) > 1}
+    if several:
+        name, paths = next(iter(several.items()))
+        more = f" (likewise {len(several) - 1} more)" if len(several) > 1 else ""
+        warnings.warn(
+            f"{name!r} stands in {paths[0]} and {paths[1]}{more}: taken for one experiment, all "
+            "of whose particles are written; if these are two, name them apart with name= "
+            f"(--name '{STEM}' or '{PARENT}')",
+            GuessWarning,
+            stacklevel=3,
+        )
 
 
 def join_models(models: Sequence[Any]) -> Any:
@@ -178,46 +451,29 @@ def _refuse_one_name(models: Sequence[Any]) -> None:
     for model in models:
         for name, rows in model.groupby("experiment_id", sort=False):
             source = str(rows["source"].iloc[0]) if "source" in rows else "a model"
-            first = sources.setdefault(str(name), source)
-            if first is not source:
+            if name in sources:
                 raise WriteError(
-                    f"two tilt series are called {name!r}: {first} and {source}; one would be "
-                    "added to the other; give each a name of its own, or write one file each"
+                    f"two tilt series are called {name!r}: {sources[name]} and {source}; one would "
+                    "be added to the other; give each a name of its own with name= "
+                    f"(--name '{STEM}' or '{PARENT}'), or write one file each"
                 )
+            sources[str(name)] = source
 
 
-def _targets(
-    data: Any, kind: Kind, target: str, source: Path, experiments: Sequence[str] | None
-) -> list[tuple[Path, Any]]:
+def _targets(data: Any, kind: Kind, target: str) -> list[tuple[Path, Any]]:
     """Pair each file to be written with its data."""
-    target = target.replace(_STEM, strip_path_and_suffix(source.name))
-    if kind == "image":
-        if _EXPERIMENT in target:
-            target = target.replace(_EXPERIMENT, data.experiment_id)
+    if EXPERIMENT not in target:
         return [(Path(target), data)]
+    if kind == "image":
+        return [(Path(target.replace(EXPERIMENT, data.experiment_id)), data)]
     parts = _by_experiment(data, kind)
-    missing = [name for name in experiments or [] if name not in parts]
-    if missing:
-        known = ", ".join(list(parts)[:20])
-        raise ValueError(f"no experiment {missing[0]!r} in {source}; there is {known}")
-    if experiments:
-        parts = {name: part for name, part in parts.items() if name in experiments}
-    if _EXPERIMENT not in target:
-        if not experiments:
-            return [(Path(target), data)]
-        whole = (
-            [poses for part in parts.values() for poses in part]
-            if kind == "poses"
-            else data[data["experiment_id"].isin(list(parts))]
-        )
-        return [(Path(target), whole)]
     names = {name: strip_path_and_suffix(name) or "unnamed" for name in parts}
     if len(set(names.values())) < len(names):
         raise WriteError(
             "two experiments would have the same file name; their names differ only in "
             f"directories or suffixes: {', '.join(list(parts)[:4])}"
         )
-    return [(Path(target.replace(_EXPERIMENT, names[n])), part) for n, part in parts.items()]
+    return [(Path(target.replace(EXPERIMENT, names[n])), part) for n, part in parts.items()]
 
 
 def _by_experiment(data: Any, kind: Kind) -> dict[str, Any]:
@@ -227,3 +483,41 @@ def _by_experiment(data: Any, kind: Kind) -> dict[str, Any]:
             parts.setdefault(poses.experiment_id, []).append(poses)
         return parts
     return {str(name): part for name, part in data.groupby("experiment_id", sort=False)}
+
+
+def _refuse_clashes(work: list[tuple[Path, Any]], overwrite: bool) -> None:
+    """Refuse, before anything is written, two files of one name, and those that exist."""
+    counts = Counter(path for path, _ in work)
+    twice = [path for path, count in counts.items() if count > 1]
+    if twice:
+        raise WriteError(
+            f"{counts[twice[0]]} files would have this name; put {PARENT} or {EXPERIMENT} into "
+            "the target",
+            twice[0],
+        )
+    for path, _ in work if len(work) > 1 else []:
+        if not path.is_dir():
+            refuse_overwrite(path, overwrite)
+
+
+def _write_all(
+    work: list[tuple[Path, Any]],
+    choices: dict[str, Any],
+    progress: Callable[[float], None] | None,
+) -> list[LossReport]:
+    reports: list[LossReport] = []
+    with listening(progress):
+        for number, (path, data) in enumerate(work):
+            try:
+                with part(number, len(work)):
+                    reports.append(write(data, path, **choices))
+            except Exception:
+                if reports:
+                    warnings.warn(
+                        f"{number} of {len(work)} files were written before this, the last is "
+                        f"{reports[-1].path}",
+                        CryotypesWarning,
+                        stacklevel=3,
+                    )
+                raise
+    return reports

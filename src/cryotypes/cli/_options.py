@@ -9,6 +9,8 @@ import click
 
 from cryotypes._option_text import OptionText, is_flag, is_numbers
 
+from ._words import in_words_of_the_command_line
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -179,16 +181,22 @@ def read_each(
     options: dict[str, Any],
     own: tuple[str, ...] = (),
 ) -> list[list[Any]]:
-    """Read several files, one list each; the command itself has a use for the options ``own``."""
+    """Read several files or directories of them, one list each.
+
+    The command itself has a use for the options ``own``.
+    """
+    from cryotypes._contents import contents
     from cryotypes.io import read
 
     things: list[list[Any]] = []
     names: list[str] = []
     for path in paths:
-        here = formats_of(path, format_name)
-        names += here
-        some = {option: options[option] for option in known_options(here, options)}
-        things.append(read(path, format=format_name, **some))
+        things.append([])
+        for inner in contents(path) if format_name is None else [path]:
+            here = formats_of(inner, format_name)
+            names += here
+            some = {option: options[option] for option in known_options(here, options)}
+            things[-1] += read(inner, format=format_name, **some)
     check_known(names, {name: value for name, value in options.items() if name not in own})
     return things
 
@@ -230,3 +238,14 @@ def format_of(path: Path, kind: Kind, format_name: str | None) -> str:
     if format_name is not None and (given := get_format(format_name)).kind == kind:
         return given.name
     return identify(path, kind).name
+
+
+def complain(error: Exception, path: Path | None = None) -> None:
+    """Print an error, and go on."""
+    from . import _os_sentence
+
+    text = _os_sentence(error) if isinstance(error, OSError) else str(error)
+    if path is not None and str(path) not in text:
+        text = f"{path}: {text}"
+    told = in_words_of_the_command_line(text)
+    click.echo(click.style("error: ", fg="red") + told, err=True)

@@ -35,6 +35,17 @@ if TYPE_CHECKING:
     help="What a coarser voxel is; where things then are: cryotypes.bin_image, bin_poses.",
 )
 @click.option("--experiment", "experiments", multiple=True, help="Only this one; may be repeated.")
+@click.option(
+    "--name",
+    help="What experiments are to be called; {stem}, {parent} (of the source), {experiment_id}.",
+)
+@click.option("--names", type=FILE, help="Table of two columns: a name, and its experiment.")
+@click.option("--regex", help="What counts of a name: its first group, or all that matches.")
+@click.option(
+    "--skip-unreadable",
+    is_flag=True,
+    help="Go on without sources that cannot be read (exit code 1); else nothing is written then.",
+)
 @click.option("--report", is_flag=True, help="Say what was kept, converted, assumed and lost.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.option("--strict", is_flag=True, help="Write nothing if something would be lost.")
@@ -51,15 +62,25 @@ def convert(
     report: bool,
     as_json: bool,
     strict: bool,
+    skip_unreadable: bool,
     overwrite: bool,
     **options: Any,
 ) -> None:
     """Convert SOURCES to TARGET.
 
-    Several sources become one file, unless TARGET holds {stem} (one file a source) or
-    {experiment_id} (one file an experiment).
+    Several sources become one file, unless TARGET holds {stem} (one file a source; {parent} is
+    its directory) or {experiment_id} (one file an experiment). Of a directory, all is taken that
+    TARGET can hold.
     """
     from cryotypes.conversion import convert as run
+
+    from ._options import complain
+
+    unreadable: list[Path] = []
+
+    def leave_out(path: Path, error: Exception) -> None:
+        unreadable.append(path)
+        complain(error, path)
 
     with bar("writing") as progress:
         reports = run(
@@ -73,9 +94,13 @@ def convert(
             bin_factor=bin_factor,
             bin_method=bin_method,
             progress=progress,
+            on_unreadable=leave_out if skip_unreadable else None,
             **given(others, **options),
         )
     if as_json:
         click.echo(json.dumps([vars(r) for r in reports], indent=2, ensure_ascii=False))
     for one in reports if not as_json else []:
         click.echo(str(one) if report else f"wrote {one.path} ({one.format})")
+    if unreadable:
+        click.echo(f"left out: {len(unreadable)} of {len(sources)} sources", err=True)
+        raise SystemExit(1)

@@ -15,6 +15,7 @@ from ._options import (
     FILE,
     ReadingCommand,
     check_known,
+    complain,
     formats_of,
     given,
     known_options,
@@ -48,20 +49,34 @@ def info(
     **options: Any,
 ) -> None:
     """Say what PATHS are: kind, counts, pixel spacing, size, experiments, columns, unknowns."""
+    from cryotypes._contents import contents
+
+    options = given(others, **options)
     found: list[dict[str, Any]] = []
     failed = False
+    inner: list[Path] = []
     for path in paths:
         try:
-            names = formats_of(path, format_name)
-            check_known(names, given(others, **options))
+            inner += contents(path) if format_name is None else [path]
+        except OSError as error:
+            failed = True
+            complain(error)
+    formats: dict[Path, list[str]] = {}
+    for path in inner:
+        try:
+            formats[path] = formats_of(path, format_name)
         except (OSError, ValueError, LookupError) as error:
-            failed = _complain(error)
-            continue
+            failed = True
+            complain(error)
+    if formats:
+        check_known([name for names in formats.values() for name in names], options)
+    for path, names in formats.items():
         for name in names:  # one kind may be readable where another is not
             try:
-                found.append(_read_one(path, name, given(others, **options)))
+                found.append(_read_one(path, name, options))
             except (OSError, ValueError, LookupError, ImportError) as error:
-                failed = _complain(error)
+                failed = True
+                complain(error)
     if as_json:
         click.echo(json.dumps(found, indent=2, ensure_ascii=False))
     else:
@@ -69,15 +84,6 @@ def info(
             _show(description)
     if failed:
         raise SystemExit(1)
-
-
-def _complain(error: Exception) -> bool:
-    from . import _os_sentence
-
-    text = _os_sentence(error) if isinstance(error, OSError) else str(error)
-    told = in_words_of_the_command_line(text)
-    click.echo(click.style("error: ", fg="red") + told, err=True)
-    return True
 
 
 def _read_one(path: Path, name: str, options: dict[str, Any]) -> dict[str, Any]:

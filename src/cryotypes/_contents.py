@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import re
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from .errors import AmbiguousFormatError, GuessWarning
 from .io import KINDS, _candidates
+from .names import strip_decorations
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from os import PathLike
 
+    from pandas import DataFrame
+
     from .formats._format import Format
+
+
+H = TypeVar("H", int, str)
 
 
 def contents(path: str | PathLike[str]) -> list[Path]:
@@ -52,6 +61,60 @@ def told(paths: list[Path]) -> str:
         f"{kind} ({', '.join(names[:5])}{', …' if len(names) > 5 else ''})"
         for kind, names in kinds.items()
     )
+
+
+def without_alignment(found: Mapping[H, tuple[Path, DataFrame]]) -> set[H]:
+    """Name what gives way where files of directories align one tilt series: a warning tells it.
+
+    Nominal tilts give way to alignments, AreTomo's export for IMOD to its .aln, which is finer.
+
+    Parameters
+    ----------
+    found : dict
+        Anything → path and ProjectionModel.
+
+    Raises
+    ------
+    AmbiguousFormatError
+        If there are two alignments of one tilt series in a directory all the same.
+    """
+    by_name: dict[tuple[Path, str], list[H]] = {}
+    for key, (path, model) in found.items():
+        for name in model["experiment_id"].unique():
+            by_name.setdefault((path.parent, strip_decorations(str(name))), []).append(key)
+    left_out: dict[H, str] = {}
+    for (directory, name), keys in by_name.items():
+        rest = [key for key in keys if key not in left_out]
+        for minor in (_is_nominal, _is_export):
+            better = [key for key in rest if not minor(*found[key])]
+            if better:
+                text = f"{found[better[0]][0].name} is taken, which is the alignment itself"
+                left_out |= {
+                    key: f"{found[key][0]} is left out: {text}; name the file to have it"
+                    for key in rest
+                    if key not in better
+                }
+                rest = better
+        if len(rest) > 1:
+            listing = ", ".join(found[key][0].name for key in rest)
+            raise AmbiguousFormatError(
+                f"the directory holds {len(rest)} alignments of {name!r}: {listing}; name one",
+                directory,
+            )
+    if left_out:
+        more = f" (likewise {len(left_out) - 1} more)" if len(left_out) > 1 else ""
+        warnings.warn(f"{next(iter(left_out.values()))}{more}", GuessWarning, stacklevel=3)
+    return set(left_out)
+
+
+def _is_nominal(_: Path, model: DataFrame) -> bool:
+    """Whether there are tilts, but no alignment."""
+    return not any(name in model and model[name].any() for name in ("dx", "dy"))
+
+
+def _is_export(path: Path, _: DataFrame) -> bool:
+    """Whether this is what AreTomo exports for IMOD."""
+    return path.name.endswith("_Imod")
 
 
 def _formats(path: Path) -> list[Format]:

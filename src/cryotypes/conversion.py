@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ._contents import contents, formats_in, told
+from ._contents import contents, formats_in, told, without_alignment
 from ._naming import EXPERIMENT, PARENT, STEM, Naming, chosen, experiments_of, filled
 from ._progress import listening, part
 from .errors import (
@@ -21,7 +21,7 @@ from .errors import (
 from .formats._files import refuse_overwrite
 from .io import KINDS, _writable, identify, options_of, write
 from .io import _read as read_one
-from .names import strip_decorations, strip_path_and_suffix
+from .names import strip_path_and_suffix
 from .registry import get_format
 
 if TYPE_CHECKING:
@@ -131,8 +131,12 @@ def convert(
     naming = Naming(name, names, regex)
     writing = _options_for_writing([s.format for s in sources], writer, options)
     found = _read_all(sources, kind, list(experiments or []), options, failures)
-    _complain(failures, len(sources) + len(failures), found, experiments, on_unreadable)
-    found = _one_alignment_each(found) if kind == "projection_model" else found
+    total = len({s.path for s in sources} | failures.keys())
+    _complain(failures, total, found, experiments, on_unreadable)
+    if kind == "projection_model":
+        inside = {n: (f.source.path, f.data) for n, f in enumerate(found) if f.source.inside}
+        left_out = without_alignment(inside)
+        found = [one for n, one in enumerate(found) if n not in left_out]
     for doubt in (doubt for one in found for doubt in one.doubts):
         warnings.warn_explicit(doubt.message, doubt.category, doubt.filename, doubt.lineno)
     found = [f._replace(data=naming.apply(f.data, kind, f.source.path)) for f in found]
@@ -339,56 +343,6 @@ def _sentence(path: Path, error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         text = error.strerror.lower()
     return text if str(path) in text else f"{path}: {text}"
-
-
-def _one_alignment_each(found: list[_Found]) -> list[_Found]:
-    """Take one alignment of each tilt series where a directory holds several.
-
-    Raises
-    ------
-    AmbiguousFormatError
-        If neither is AreTomo's export of the other, nor only nominal tilts.
-    """
-    by_name: dict[str, list[int]] = {}
-    for number, one in enumerate(found):
-        for name in experiments_of(one.data, "projection_model"):
-            if one.source.inside:
-                by_name.setdefault(strip_decorations(name), []).append(number)
-    left_out: dict[int, str] = {}
-    for name, numbers in by_name.items():
-        rest = [n for n in numbers if n not in left_out]
-        for minor in (_is_nominal, _is_export):
-            better = [n for n in rest if not minor(found[n])]
-            if len(rest) > 1 and better:
-                for n in set(rest) - set(better):
-                    left_out[n] = f"{found[n].source.path}: {found[better[0]].source.path.name}"
-                rest = better
-        directories = {found[n].source.path.parent for n in rest}
-        if len(rest) > len(directories):
-            listing = ", ".join(found[n].source.path.name for n in rest)
-            raise AmbiguousFormatError(
-                f"the directory holds {len(rest)} alignments of {name!r}: {listing}; name one",
-                found[rest[0]].source.path.parent,
-            )
-    if left_out:
-        more = f" (likewise {len(left_out) - 1} more)" if len(left_out) > 1 else ""
-        warnings.warn(
-            f"{next(iter(left_out.values()))} is taken instead, which is the alignment itself; "
-            f"name the file to have it{more}",
-            GuessWarning,
-            stacklevel=3,
-        )
-    return [one for n, one in enumerate(found) if n not in left_out]
-
-
-def _is_nominal(one: _Found) -> bool:
-    """Whether there are tilts, but no alignment."""
-    return not any(name in one.data and one.data[name].any() for name in ("dx", "dy"))
-
-
-def _is_export(one: _Found) -> bool:
-    """Whether this is what AreTomo exports for IMOD, of less precision than its .aln."""
-    return one.source.path.name.endswith("_Imod")
 
 
 def _joined(found: list[_Found], kind: Kind) -> Any:

@@ -176,9 +176,14 @@ def test_one_alignment_of_each_tilt_series(tmp_path):
     model.attrs = {"tilt_image_dimensions": {"TS_1": (64, 48)}}
     ct.write(model, folder / "TS_1.aln")
     (folder / "TS_1.rawtlt").write_text((folder / "TS_1_Imod" / "TS_1_st.tlt").read_text())
-    with pytest.warns(GuessWarning, match=r"TS_1\.aln is taken instead"):
+    with pytest.warns(GuessWarning, match=r"TS_1\.aln is taken, which"):
         ct.convert(folder, tmp_path / "a.star", to_format="relion-tilt-series", pixel_spacing=2.0)
     assert shifts(tmp_path / "a.star").keys() == {"TS_1"}
+    picks(tmp_path / "p.tbl")
+    shown = run("match", folder, tmp_path / "p.tbl", "--pixel-spacing", 2).stdout
+    assert "projection model: 1 of 1" in shown
+    given = ("--alignment-spacing", 2, "--tomogram-size", 48, 64, 100)
+    assert "2 particles in 7" in run("project", tmp_path / "p.tbl", folder, *given).stdout
     etomo(folder / "TS_1_other", "TS_1")
     told = "the directory holds 2 alignments of 'TS_1': TS_1.aln, TS_1_other; name one"
     with pytest.raises(AmbiguousFormatError, match=told):
@@ -247,3 +252,31 @@ def test_targets_are_looked_at_before_anything_is_written(tmp_path):
     assert not (tmp_path / "1_a.em").exists()
     with pytest.raises(ValueError, match="is given twice"):
         ct.convert([one, one], tmp_path / "b.em")
+
+
+def test_an_experiment_needs_only_its_own_files(tmp_path):
+    """The list names two series, one of which is gone; the other tomogram's size is unknown."""
+    folder = tmp_path / "series"
+    for name in ("TS_1", "TS_2"):
+        etomo(folder / name, name)
+    run("convert", folder, tmp_path / "tomograms.star")
+    (tmp_path / "tilt_series" / "TS_2.star").unlink()
+    assert "TS_2" in run("convert", tmp_path / "tomograms.star", tmp_path / "{experiment_id}.xml",
+                         code=1).stderr  # fmt: skip
+    run("convert", tmp_path / "tomograms.star", tmp_path / "a.xml", "--experiment", "TS_1")
+    assert len(ct.read_projection_model(tmp_path / "a.xml")) == 7
+    (tmp_path / "sizes.star").write_text(
+        "data_global\n\nloop_\n_rlnTomoName\n_rlnTomoTiltSeriesPixelSize\n"
+        "_rlnTomoSizeX\n_rlnTomoSizeY\n_rlnTomoSizeZ\nTS_1 2 48 64 100\n"
+    )
+    rows = "".join(f"{name} {x} 0 0\n" for x, name in enumerate(["TS_2", "TS_1", "TS_2"]))
+    (tmp_path / "picks.star").write_text(
+        "data_particles\n\nloop_\n_rlnTomoName\n_rlnCenteredCoordinateXAngst\n"
+        f"_rlnCenteredCoordinateYAngst\n_rlnCenteredCoordinateZAngst\n{rows}"
+    )
+    given = (tmp_path / "picks.star", tmp_path / "b.tbl", "--tomograms", tmp_path / "sizes.star")
+    assert "which the file does not state" in run("convert", *given, code=1).stderr
+    run("convert", *given, "--experiment", "TS_1")
+    (poses,) = ct.read_poses(tmp_path / "b.tbl")
+    np.testing.assert_allclose(poses.position, [[24.5, 32, 50]])  # 1 Å beside the centre
+    run("convert", *given, "--experiment", "TS_3", code=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -186,19 +187,35 @@ def read_each(
     The command itself has a use for the options ``own``.
     """
     from cryotypes._contents import contents
-    from cryotypes.io import read
 
     things: list[list[Any]] = []
     names: list[str] = []
     for path in paths:
-        things.append([])
-        for inner in contents(path) if format_name is None else [path]:
-            here = formats_of(inner, format_name)
-            names += here
-            some = {option: options[option] for option in known_options(here, options)}
-            things[-1] += read(inner, format=format_name, **some)
+        inner = contents(path) if format_name is None else [path]
+        each = {p: formats_of(p, format_name) for p in inner}
+        names += [name for formats in each.values() for name in formats]
+        things.append(read_files(each, options))
     check_known(names, {name: value for name, value in options.items() if name not in own})
     return things
+
+
+def read_files(formats: dict[Path, list[str]], options: dict[str, Any]) -> list[Any]:
+    """Read files in some formats; of several, one alignment of each tilt series."""
+    from cryotypes._contents import without_alignment
+    from cryotypes.io import read
+
+    found: list[tuple[Path, Any, list[Any]]] = []
+    for path, name in ((path, name) for path, names in formats.items() for name in names):
+        with warnings.catch_warnings(record=True) as doubts:
+            warnings.simplefilter("always")
+            some = {option: options[option] for option in known_options([name], options)}
+            things = read(path, format=name, **some)
+        found += [(path, thing, doubts if not n else []) for n, thing in enumerate(things)]
+    models = {n: f[:2] for n, f in enumerate(found) if len(formats) > 1 and hasattr(f[1], "iloc")}
+    left_out = without_alignment(models)
+    for doubt in (d for n, f in enumerate(found) if n not in left_out for d in f[2]):
+        warnings.warn_explicit(doubt.message, doubt.category, doubt.filename, doubt.lineno)
+    return [f[1] for n, f in enumerate(found) if n not in left_out]
 
 
 def known_options(names: list[str], options: dict[str, Any]) -> list[str]:
@@ -230,14 +247,25 @@ def formats_of(path: Path, format_name: str | None) -> list[str]:
     return [identify(path, kind).name for kind in kinds] or [identify(path).name]
 
 
-def format_of(path: Path, kind: Kind, format_name: str | None) -> str:
-    """Name the format in which a file holds one kind; a name that is given is for its kind."""
-    from cryotypes.io import identify
+def files_of(path: Path, kind: Kind, format_name: str | None) -> dict[Path, list[str]]:
+    """Name the format of a file, or of those in a directory, that hold one kind.
+
+    A format name that is given is for its own kind.
+    """
+    from cryotypes._contents import contents, formats_in, told
+    from cryotypes.errors import UnknownFormatError
+    from cryotypes.io import KINDS, identify
     from cryotypes.registry import get_format
 
     if format_name is not None and (given := get_format(format_name)).kind == kind:
-        return given.name
-    return identify(path, kind).name
+        return {path: [given.name]}
+    inner = contents(path)
+    if inner == [path]:
+        return {path: [identify(path, kind).name]}
+    some = [p for p in inner if any(f.kind == kind for f in formats_in(p))]
+    if not some:
+        raise UnknownFormatError(f"expected {KINDS[kind]}, found {told(inner)}", path)
+    return {p: [identify(p, kind).name] for p in some}
 
 
 def complain(error: Exception, path: Path | None = None) -> None:

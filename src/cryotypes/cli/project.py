@@ -13,9 +13,9 @@ from ._options import (
     FILE,
     ReadingCommand,
     check_known,
-    format_of,
+    files_of,
     given,
-    known_options,
+    read_files,
     reading_options,
 )
 
@@ -77,8 +77,8 @@ def project(
 
     _check_targets(output, plot, overwrite)
     options = given(others, **options, alignment_spacing=alignment_spacing)
-    posesets, model = _read(poses, alignment, format_name, options)
-    matches = match(posesets, model, names=names, regex=regex)
+    posesets, models = _read(poses, alignment, format_name, options)
+    matches = match(posesets, models, names=names, regex=regex)
     chosen = _chosen(matches.values(), experiments)
     _report_unmatched(matches.unmatched)
     sizes = {name: options[name] for name in _OWN if name in options}
@@ -116,32 +116,24 @@ def _check_targets(output: Path | None, plot: Path | None, overwrite: bool) -> N
 
 def _read(
     poses: Path, alignment: Path | None, format_name: str | None, options: dict[str, Any]
-) -> tuple[list[Any], Any]:
+) -> tuple[list[Any], list[Any]]:
     from cryotypes.formats._format import Head
     from cryotypes.formats._relion import is_optimisation_set
-    from cryotypes.io import read
 
     if alignment is None and not is_optimisation_set(Head.of(poses)):
         raise click.UsageError("ALIGNMENT is missing, and POSES is no optimisation_set.star")
     spacing = options.pop("alignment_spacing", None)
-    each = [
-        (poses, format_of(poses, "poses", format_name), options),
-        (
-            alignment or poses,
-            format_of(alignment or poses, "projection_model", format_name),
-            {**options, "pixel_spacing": spacing} if spacing else _without_spacing(options),
-        ),
-    ]
-    check_known([name for _, name, _ in each], {o: options[o] for o in options if o not in _OWN})
-    posesets, (model, *_) = (
-        read(path, format=name, **{o: some[o] for o in known_options([name], some)})
-        for path, name, some in each
-    )
-    return posesets, model
-
-
-def _without_spacing(options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if name != "pixel_spacing"}
+    particles = files_of(poses, "poses", format_name)
+    tilts = files_of(alignment or poses, "projection_model", format_name)
+    of_tilts = {name: value for name, value in options.items() if name != "pixel_spacing"}
+    both = [name for some in (particles, tilts) for names in some.values() for name in names]
+    check_known(both, {name: of_tilts[name] for name in of_tilts if name not in _OWN})
+    if "pixel_spacing" in options:
+        own = [name for names in particles.values() for name in names]
+        check_known(own, {"pixel_spacing": options["pixel_spacing"]})
+    if spacing is not None:
+        of_tilts["pixel_spacing"] = spacing
+    return read_files(particles, options), read_files(tilts, of_tilts)
 
 
 def _chosen(found: Iterable[Experiment], wanted: tuple[str, ...]) -> list[Experiment]:

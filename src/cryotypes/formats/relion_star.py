@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -76,6 +76,7 @@ def read(
     pixel_spacing: float | None = None,
     picker_centre: bool = False,
     normalised: bool = False,
+    experiments: Sequence[str] | None = None,
 ) -> list[PoseSet]:
     """Read particles, one PoseSet an experiment (and pixel spacing), in order of appearance.
 
@@ -101,6 +102,9 @@ def read(
         pytom-match-pick with RELION's metadata, instead of N / 2.
     normalised : bool
         Coordinates are fractions of the tomogram's size, as WarpTools' template matching writes.
+    experiments : list of str, optional
+        Nothing of the others is needed, e.g. their tomograms' size; all are read where none of
+        them is there.
 
     Returns
     -------
@@ -130,8 +134,9 @@ def read(
     particles = _particle_block(blocks, path)
     optics = next((b.table for b in blocks if b.name == "optics" and b is not particles), None)
     dialect = labels.dialect_of(set(particles.table.columns), optics is not None)
+    wanted = replace(particles, table=_only(particles.table, dialect, experiments or ()))
     sizes = _Sizes(path, tomograms, tomogram_dimensions, tomogram_spacing)
-    rows = _Rows(path, particles, Columns(particles.table, optics), dialect, sizes)
+    rows = _Rows(path, wanted, Columns(wanted.table, optics), dialect, sizes)
     rows.picker_centre, rows.normalised = picker_centre, normalised
     rows.set_spacing(pixel_spacing)
     metadata = {
@@ -144,6 +149,15 @@ def read(
         "blocks": {b.name: _relion.content_of(b) for b in blocks if b is not particles},
     }
     return rows.posesets(metadata)
+
+
+def _only(table: pl.DataFrame, dialect: Dialect, experiments: Sequence[str]) -> pl.DataFrame:
+    """Return the rows of some experiments; all, if none of them is there."""
+    label = next((name for name in _experiments(dialect) if name in table), None)
+    if label is None:
+        return table
+    some = table.filter(table[label].cast(pl.String).is_in(list(experiments)))
+    return some if len(some) else table
 
 
 def _particle_block(blocks: list[Block], path: Path) -> Block:

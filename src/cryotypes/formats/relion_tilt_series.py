@@ -33,7 +33,7 @@ from ._format import Format
 from ._star import Block, read_star, write_star
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from ._format import Head
 
@@ -61,7 +61,12 @@ def sniff(head: Head) -> bool:
     ) and not _relion.has_labels(head, "rlnTomoProjX")
 
 
-def read(path: Path, *, pixel_spacing: float | None = None) -> pd.DataFrame:
+def read(
+    path: Path,
+    *,
+    pixel_spacing: float | None = None,
+    experiments: Sequence[str] | None = None,
+) -> pd.DataFrame:
     """Read the tilt series of a project, or one of them, into one ProjectionModel.
 
     Parameters
@@ -71,6 +76,8 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> pd.DataFrame:
         optimisation_set.star. Also WarpTools' tomograms.star that holds all series as blocks.
     pixel_spacing : float, optional
         Å per pixel of the tilt images, where the files do not tell.
+    experiments : list of str, optional
+        Only the files of these are needed; all are read where none of them is listed.
 
     Returns
     -------
@@ -98,10 +105,10 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> pd.DataFrame:
     together = next((b for b in blocks if "rlnTomoName" in b.table and not _is_series(b)), None)
     if listing is None and together is not None and any(map(_is_series, blocks)):
         return _Assembly(path, pixel_spacing, listed=True, inverse=True).model(
-            _series_of_warp(together, blocks, path)
+            _series_of_warp(together, blocks, path, experiments)
         )
     if listing is not None:
-        rows = _listed(listing, path)
+        rows = _listed(listing, path, experiments)
         series = [(row, *_named_series(row, path)) for row in rows]
     else:
         block = next((b for b in blocks if _is_series(b)), None)
@@ -117,11 +124,11 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> pd.DataFrame:
 
 
 def _series_of_warp(
-    listing: Block, blocks: list[Block], path: Path
+    listing: Block, blocks: list[Block], path: Path, experiments: Sequence[str] | None
 ) -> list[tuple[dict[str, Any], Path, Block]]:
     """Return the series that stand as blocks in the file that lists them."""
     series = []
-    for row in _listed(listing, path):
+    for row in _listed(listing, path, experiments):
         name = str(row["rlnTomoName"])
         block = next((b for b in blocks if b.name == name and _is_series(b)), None)
         if block is None:
@@ -138,15 +145,18 @@ def _is_series(block: Block) -> bool:
     return ANGLES[1] in block.table or NOMINAL_TILT in block.table
 
 
-def _listed(block: Block, path: Path) -> list[dict[str, Any]]:
-    """Return the rows of the list, each with a name of its own."""
+def _listed(
+    block: Block, path: Path, experiments: Sequence[str] | None = None
+) -> list[dict[str, Any]]:
+    """Return the rows of the list, each with a name of its own: those wanted, if there are."""
     if "rlnTomoName" not in block.table:
         raise ReadError(f"block {block.name!r}: expected the label rlnTomoName", path)
     repeated = block.table["rlnTomoName"].drop_nulls()
     repeated = repeated.filter(repeated.is_duplicated())
     if len(repeated):
         raise ReadError(f"block {block.name!r}: tilt series {repeated[0]!r} stands twice", path)
-    return block.table.to_dicts()
+    rows = block.table.to_dicts()
+    return [row for row in rows if str(row["rlnTomoName"]) in (experiments or ())] or rows
 
 
 def _named_series(row: Mapping[str, Any], path: Path) -> tuple[Path, Block]:

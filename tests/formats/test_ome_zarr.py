@@ -680,3 +680,14 @@ def test_contract_but_for_damage(tmp_path):
         _contract_files.check_overwriting(subject)
         _contract_files.check_interruption(subject)
         _contract_files.check_paths(subject)
+
+
+def test_version_2_has_no_field_of_numcodecs_own(tmp_path):
+    """TensorStore and ngff-zarr refuse "checksum"; the chunks have one all the same."""
+    path = tmp_path / "a.zarr"
+    cryotypes.write(Image(np.zeros((4, 8, 8), np.float32), pixel_spacing=1.0), path)
+    found = [json.loads(p.read_text())["compressor"] for p in path.glob("*/.zarray")]
+    assert found == [{"id": "zstd", "level": 1}] * 3
+    chunk = (path / "0" / "0" / "0" / "0").read_bytes()
+    assert chunk[:4] == b"\x28\xb5\x2f\xfd"
+    assert chunk[4] & 4  # the frame's descriptor: it has a checksum (RFC 8878, 3.1.1.1.1)

@@ -451,3 +451,19 @@ def test_relion_reads(tmp_path, dtype, shape, compression):
     back = quietly(mrc.read, tmp_path / "out.mrcs")
     np.testing.assert_array_equal(back.data, data.astype(np.float32).reshape(-1, 8, 10))
     assert back.pixel_spacing == pytest.approx(2.7, rel=1e-6)
+
+
+def test_a_missing_compression_is_none(tmp_path):
+    """The tag is left out by ImageJ and others; its default is uncompressed (TIFF 6, page 30)."""
+    path = tmp_path / "a.tif"
+    values = np.arange(4 * 8 * 8, dtype=np.uint8).reshape(4, 8, 8)
+    tifffile.imwrite(path, values, compression=None, photometric="minisblack", metadata=None)
+    raw = path.read_bytes()
+    # rename the Compression entry of each page (259, short, one) to a private tag
+    raw = raw.replace(struct.pack("<HHIH", 259, 3, 1, 1), struct.pack("<HHIH", 260, 3, 1, 1))
+    path.write_bytes(raw)
+    with tifffile.TiffFile(path) as tif:
+        assert all("Compression" not in page.tags for page in tif.pages)
+    image = read(path, pixel_spacing=1.0)
+    np.testing.assert_array_equal(np.asarray(image.data)[:, ::-1], values)
+    assert image.metadata["compression"] == "none"

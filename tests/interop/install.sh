@@ -4,7 +4,7 @@
 #   FOLDER/cryohub   a virtual environment with cryohub 0.6.4 and this checkout of cryotypes
 #   FOLDER/blik      the same with blik 0.9.2, napari and napari-ome-zarr, without Qt
 #   FOLDER/alignments  the same with cryoet-alignment, etomofiles and alnfile
-#   FOLDER/zarr_peers  the same with ome-zarr and ome-zarr-models
+#   FOLDER/zarr_peers  the same with ome-zarr, ome-zarr-models, TensorStore and ngff-zarr
 #   FOLDER/peers, copick, cryocat  packages that read and write particles, without this checkout
 #   relion           Debian's package, where relion_project is not on PATH and apt-get may be used
 #
@@ -34,8 +34,8 @@ cryohub=("scipy<1.17" "cryohub==0.6.4" pytest)
 blik=("scipy<1.17" "blik==0.9.2" "cryohub==0.6.4" napari napari-ome-zarr==0.10.0 pytest)
 # Readers of IMOD's and AreTomo's alignments; none needs the others.
 alignments=(cryoet-alignment==0.2.0 etomofiles==0.1.2 alnfile==0.1.1 pytest)
-# A reader and writer of OME-Zarr, and its specifications as checks.
-zarr_peers=(ome-zarr==0.18.0 ome-zarr-models==1.7 pytest)
+# Readers and writers of OME-Zarr, and its specifications as checks.
+zarr_peers=(ome-zarr==0.18.0 ome-zarr-models==1.7 tensorstore==0.1.86 ngff-zarr==0.50.0 pytest)
 # Readers and writers of particles; what is compared with each is in tests/interop/peers.
 peers=(starfile==0.5.13 dynamotable==0.3.0 emfile==0.3.0 imodmodel==0.1.0 eulerangles==1.0.2
     cryosparc-tools==5.0.3)

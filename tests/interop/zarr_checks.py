@@ -1,10 +1,12 @@
-"""What ome-zarr and ome-zarr-models say; test_images.py runs this in their environment."""
+"""What ome-zarr, ome-zarr-models, TensorStore and ngff-zarr say; test_images.py runs this there."""
 
 import json
 import warnings
 
+import ngff_zarr
 import numpy as np
 import pytest
+import tensorstore
 import zarr  # noqa: TID253
 from ome_zarr.format import FormatV04, FormatV05
 from ome_zarr.io import parse_url
@@ -146,3 +148,31 @@ def test_what_its_write_multiscale_writes(tmp_path, version):
             np.testing.assert_array_equal(np.asarray(found.data), expected, strict=True)
             assert found.pixel_spacing == (2.7, 5.4)[level]
             assert found.metadata["version"] == version
+
+
+# --- readers that are not built on zarr-python's codecs ---
+
+
+def shown(values, version, kind, tmp_path):
+    path = tmp_path / f"{kind}.zarr"
+    data = values[0] if kind == "image" else values
+    image = Image(data, kind, 2.7, stack=kind == "stack")
+    cryotypes.write(image, path, version=version)
+    return path, data
+
+
+@pytest.mark.parametrize("version", MODELS)
+@pytest.mark.parametrize("kind", ["volume", "stack", "image"])
+@pytest.mark.parametrize("dtype", [*DTYPES[:6], "float32", "float64"])
+def test_tensorstore_and_ngff_zarr_read_ours(tmp_path, kind, dtype, version):
+    """Sizes that chunks do not divide; TensorStore refuses fields that it does not know."""
+    values = (np.random.default_rng(2).normal(size=(70, 130, 65)) * 40 % 100).astype(dtype)
+    path, data = shown(values, version, kind, tmp_path)
+    driver = "zarr" if version == "0.4" else "zarr3"
+    place = {"driver": "file", "path": f"{path}/0/"}
+    found = tensorstore.open({"driver": driver, "kvstore": place}).result().read().result()
+    np.testing.assert_array_equal(found, data, strict=True)
+    levels = ngff_zarr.from_ngff_zarr(str(path)).images
+    np.testing.assert_array_equal(np.asarray(levels[0].data), data, strict=True)
+    assert len(levels) == 3
+    assert levels[0].scale["x"] == 2.7

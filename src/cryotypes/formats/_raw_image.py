@@ -149,6 +149,8 @@ def _load(
     """Return the layout and the pixels, 3D."""
     import numpy as np
 
+    from cryotypes.image._arrays import map_file
+
     with reading_bytes(path) as file:
         raw = file.read(header_size)
         if not raw:
@@ -157,7 +159,7 @@ def _load(
         count = layout.size // layout.item_size
         if isinstance(file, io.BufferedReader):  # not that of a decompression
             _check_length(layout, path.stat().st_size, path)
-            flat: NDArray[Any] = np.memmap(path, layout.dtype, "r", layout.offset, (count,))
+            flat: NDArray[Any] = map_file(path, layout.dtype, layout.offset, (count,))
         else:
             most = None if layout.open_end else layout.offset + layout.size
             content, length = read_through(raw, file, layout.offset, layout.size, most)

@@ -169,9 +169,8 @@ def read(
     GuessWarning
         If the pixels are not calibrated in a length, or not the same along all axes.
     """
-    import numpy as np
-
     from cryotypes.image import Image
+    from cryotypes.image._arrays import map_file
 
     path = Path(path)
     given = None if pixel_spacing is None else checked_spacing(pixel_spacing)
@@ -186,7 +185,7 @@ def read(
     spacing, doubt = (given, "") if given is not None else _spacing(axes, is_stack)
     if doubt:
         warnings.warn(f"{path}: {doubt}", GuessWarning, stacklevel=2)
-    data: NDArray[Any] = np.memmap(path, place.dtype, "r", place.offset, place.shape)
+    data: NDArray[Any] = map_file(path, place.dtype, place.offset, place.shape)
     data = data[None] if data.ndim == 2 else data
     data = data[:, ::-1] if flip_y else data
     return Image(

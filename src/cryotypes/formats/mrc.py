@@ -174,13 +174,15 @@ def _load(path: Path) -> tuple[Header, Any]:
     """Return the header and the data as stored, 3D."""
     import numpy as np
 
+    from cryotypes.image._arrays import map_file
+
     with reading_bytes(path) as file:
         raw = file.read(mrc_header.SIZE)
         header = mrc_header.parse(raw, path)
         shape, data = header.stored_shape, np.empty(0)
         if isinstance(file, io.BufferedReader):  # not that of a decompression
             mrc_header.check_length(header, path.stat().st_size, path)
-            data = np.memmap(path, header.dtype, "r", header.offset, shape)
+            data = map_file(path, header.dtype, header.offset, shape)
         else:
             content, length = read_through(raw, file, header.offset, header.data_size)
             mrc_header.check_length(header, length, path)

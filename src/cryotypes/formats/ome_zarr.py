@@ -9,6 +9,7 @@ https://ngff.openmicroscopy.org/0.4/ and https://ngff.openmicroscopy.org/0.5/
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
 from pathlib import Path
@@ -300,6 +301,8 @@ def write(
     with writing_directory(path, overwrite) as temporary:
         group = zarr.open_group(store=str(temporary), mode="w", zarr_format=_VERSIONS[version])
         factors = _write_levels(group, cast, stack, levels)
+        if version == "0.4":
+            _without_checksum_field(temporary)
         group.attrs.update(_attributes(image, path, version, spacing, stack, factors))
     return _report(image, report_on(image, "ome-zarr", path, cast, dtype, _named(path)))
 
@@ -368,6 +371,17 @@ def _compressor(third: bool) -> Any:
     from numcodecs import Zstd
 
     return Zstd(level=1, checksum=True)
+
+
+def _without_checksum_field(folder: Path) -> None:
+    """Take numcodecs' own field out of the metadata: TensorStore and ngff-zarr refuse it.
+
+    Each chunk says itself that it has a checksum (RFC 8878), so that it is checked all the same.
+    """
+    for path in folder.glob("*/.zarray"):
+        metadata = json.loads(path.read_text())
+        metadata["compressor"].pop("checksum", None)
+        path.write_text(json.dumps(metadata, indent=2))
 
 
 def _chunk(size: int, most: int) -> int:

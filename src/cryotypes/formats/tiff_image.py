@@ -50,6 +50,9 @@ _TAGS = ("XResolution", "YResolution", "ResolutionUnit", "Software", "DateTime")
 _DENSEST = 1 << 17  # pixels a stored byte may stand for; a damaged size asks for more
 
 
+_COLOURS = ("rgb", "palette", "cmyk", "ycbcr")
+
+
 def sniff(head: Head) -> bool:
     """Tell a TIFF file by its magic number and a first page behind it."""
     return compression_of(head.path) == "" and tiff_tags.layout(head.data) is not None
@@ -158,7 +161,7 @@ def _data(tif: Any, pages: int, path: Path, stack: bool | None, flip_y: bool) ->
         _check_page(other, size, path)
     if page.compression != 1 and importlib.util.find_spec("imagecodecs") is None:
         raise MissingPackageError(
-            "imagecodecs", "tiff", f"reading {path} ({page.compression.name})"
+            "imagecodecs", "tiff", f"reading {path} ({_name(page.compression, 'COMPRESSION')})"
         )
     from cryotypes.image._arrays import Reordered
 
@@ -185,10 +188,11 @@ def _axes(tif: Any, path: Path, stack: bool | None) -> tuple[str, tuple[int, ...
                 "reads them",
                 path,
             )
-    elif "S" in axes or page.photometric.name in ("RGB", "PALETTE", "CMYK", "YCBCR"):
+    elif "S" in axes or _name(page.photometric, "PHOTOMETRIC") in _COLOURS:
+        colours = _name(page.photometric, "PHOTOMETRIC").upper()
         raise ReadError(
-            f"expected grey, found {page.photometric.name} of {page.samplesperpixel} samples per "
-            "pixel; convert it to grey first",
+            f"expected grey, found {colours} of {page.samplesperpixel} samples per pixel; convert "
+            "it to grey first",
             path,
         )
     if axes[-2:] != "YX" or len(axes) not in (2, 3) or 0 in shape:
@@ -196,15 +200,25 @@ def _axes(tif: Any, path: Path, stack: bool | None) -> tuple[str, tuple[int, ...
     return axes, shape
 
 
+def _name(value: Any, kind: str) -> str:
+    """Name a tag's value; tifffile gives the bare number of a tag that is left out (baseline)."""
+    import tifffile
+
+    try:
+        return str(getattr(tifffile, kind)(value).name).lower()
+    except ValueError:
+        return str(value)
+
+
 def _mapped(
     path: Path, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...], size: int
 ) -> NDArray[Any]:
-    import numpy as np
+    from cryotypes.image._arrays import map_file
 
     end = offset + math.prod(shape) * dtype.itemsize
     if end > size:
         raise ReadError(f"cut: expected {end} bytes at least, found {size}", path)
-    return np.memmap(path, dtype, "r", offset, shape)
+    return map_file(path, dtype, offset, shape)
 
 
 def _check_page(page: Any, size: int, path: Path) -> None:
@@ -228,8 +242,8 @@ def _facts(tif: Any, pages: int, flip_y: bool) -> tuple[dict[str, Any], str, flo
     metadata = {
         "format": "tiff",
         "pages": pages,
-        "compression": page.compression.name.lower(),
-        "photometric": page.photometric.name.lower(),
+        "compression": _name(page.compression, "COMPRESSION"),
+        "photometric": _name(page.photometric, "PHOTOMETRIC"),
         "description": page.description,
         "flip_y": flip_y,
         **{name: int(v) if name == "ResolutionUnit" else v for name, v in tags.items()},

@@ -685,9 +685,69 @@ def test_contract_but_for_damage(tmp_path):
 def test_version_2_has_no_field_of_numcodecs_own(tmp_path):
     """TensorStore and ngff-zarr refuse "checksum"; the chunks have one all the same."""
     path = tmp_path / "a.zarr"
-    cryotypes.write(Image(np.zeros((4, 8, 8), np.float32), pixel_spacing=1.0), path)
+    cryotypes.write(Image(np.ones((4, 8, 8), np.float32), pixel_spacing=1.0), path)
     found = [json.loads(p.read_text())["compressor"] for p in path.glob("*/.zarray")]
     assert found == [{"id": "zstd", "level": 1}] * 3
     chunk = (path / "0" / "0" / "0" / "0").read_bytes()
     assert chunk[:4] == b"\x28\xb5\x2f\xfd"
     assert chunk[4] & 4  # the frame's descriptor: it has a checksum (RFC 8878, 3.1.1.1.1)
+
+
+# --- 0.6: coordinate systems ---
+
+
+def with_systems(path, *transformations, name="intrinsic"):
+    """Rewrite what we wrote as 0.5 into the form of 0.6, as ngff-zarr 0.50 writes it."""
+    file = path / "zarr.json"
+    content = json.loads(file.read_text())
+    ome = content["attributes"]["ome"]
+    (image,) = ome["multiscales"]
+    ome["version"] = "0.6"
+    image["coordinateSystems"] = [{"name": "intrinsic", "axes": image.pop("axes")}]
+    for number, dataset in enumerate(image["datasets"]):
+        given = transformations or dataset["coordinateTransformations"]
+        dataset["coordinateTransformations"] = [
+            {
+                "type": "sequence",
+                "input": {"path": str(number)},
+                "output": {"name": name},
+                "transformations": list(given),
+            }
+        ]
+    turn = {"type": "rotation", "rotation": [[1, 0, 0], [0, 1, 0], [0, 0, 1]]}
+    image["coordinateTransformations"] = [
+        {**turn, "input": {"name": "intrinsic"}, "output": {"name": "world"}}
+    ]
+    file.write_text(json.dumps(content))
+
+
+def test_version_0_6_is_read_where_levels_are_scaled_and_moved(tmp_path):
+    values = np.arange(8 * 10 * 12, dtype=np.float32).reshape(8, 10, 12)
+    path = tmp_path / "a.zarr"
+    cryotypes.write(Image(values, pixel_spacing=2.7), path, version="0.5")
+    with_systems(path)
+    for level, spacing in ((0, 2.7), (1, 5.4)):
+        found = cryotypes.read_image(path, level=level)
+        assert found.pixel_spacing == pytest.approx(spacing)
+        assert found.metadata["version"] == "0.6"
+    np.testing.assert_array_equal(np.asarray(cryotypes.read_image(path).data), values)
+
+
+def test_version_0_6_with_other_transformations_is_refused(tmp_path):
+    path = tmp_path / "a.zarr"
+    for message, *given in (
+        ("expected scale or translation, found 'affine'", {"type": "affine", "affine": []}),
+        ("expected scale or translation, found 'rotation'", {"type": "rotation"}),
+    ):
+        cryotypes.write(
+            Image(np.zeros((4, 4, 4)), pixel_spacing=2.0), path, version="0.5", overwrite=True
+        )
+        with_systems(path, *given)
+        with pytest.raises(ReadError, match=message):
+            cryotypes.read_image(path)
+    cryotypes.write(
+        Image(np.zeros((4, 4, 4)), pixel_spacing=2.0), path, version="0.5", overwrite=True
+    )
+    with_systems(path, name="elsewhere")
+    with pytest.raises(ReadError, match="lead to one of the coordinateSystems, found elsewhere"):
+        cryotypes.read_image(path)

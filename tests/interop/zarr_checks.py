@@ -176,3 +176,16 @@ def test_tensorstore_and_ngff_zarr_read_ours(tmp_path, kind, dtype, version):
     np.testing.assert_array_equal(np.asarray(levels[0].data), data, strict=True)
     assert len(levels) == 3
     assert levels[0].scale["x"] == 2.7
+
+
+def test_version_0_6_of_ngff_zarr(tmp_path):
+    """Coordinate systems, and a sequence of scale and translation for each level."""
+    lengths = dict.fromkeys("zyx", 2.7)
+    units = dict.fromkeys("zyx", "angstrom")
+    image = ngff_zarr.to_ngff_image(DATA, dims=list("zyx"), scale=lengths, axes_units=units)
+    levels = ngff_zarr.to_multiscales(image, scale_factors=[2], chunks=16)
+    ngff_zarr.to_ngff_zarr(str(tmp_path / "a.zarr"), levels, version="0.6")
+    found = cryotypes.read_image(tmp_path / "a.zarr")
+    np.testing.assert_array_equal(np.asarray(found.data), DATA)
+    assert found.pixel_spacing == pytest.approx(2.7)
+    assert found.metadata["version"] == "0.6"

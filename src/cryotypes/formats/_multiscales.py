@@ -1,6 +1,8 @@
 """What the metadata of OME-Zarr say: levels, axes, scales; damaged ones are a ReadError.
 
-https://ngff.openmicroscopy.org/0.4/ and https://ngff.openmicroscopy.org/0.5/
+Version 0.6 names coordinate systems: each level leads to one of them, by a scale or a sequence of
+scale and translation; what leads on to further systems, rotations among it, does not count here.
+https://ngff.openmicroscopy.org/0.4/, https://ngff.openmicroscopy.org/0.5/, and 0.6
 """
 
 from __future__ import annotations
@@ -109,13 +111,15 @@ def _parse(
     zarr_format: int, ome: dict[str, Any], attributes: dict[str, Any], path: Path
 ) -> Multiscales:
     first = _object(_list(ome["multiscales"], "multiscales", path)[0], "multiscales[0]", path)
-    outer = first.get("coordinateTransformations")
+    systems = first.get("coordinateSystems")
+    outer = first.get("coordinateTransformations") if systems is None else None
     outer_scale, _ = _transformations(outer, "multiscales[0]", path)
+    axes = first.get("axes") if systems is None else _system(first, path)
     note = attributes.get("cryotypes")
     return Multiscales(
         zarr_format=zarr_format,
         version=str(ome.get("version", first.get("version", "unknown"))),
-        axes=_axes(first["axes"], path) if "axes" in first else None,
+        axes=None if axes is None else _axes(axes, path),
         levels=[
             _level(dataset, f"datasets[{i}]", outer_scale, path)
             for i, dataset in enumerate(_list(first.get("datasets"), "datasets", path))
@@ -123,6 +127,28 @@ def _parse(
         stated=first,
         note=note if isinstance(note, dict) else {},
     )
+
+
+def _system(first: dict[str, Any], path: Path) -> Any:
+    """Return the axes of the coordinate system to which all levels lead (0.6)."""
+    names = set()
+    for i, dataset in enumerate(_list(first.get("datasets"), "datasets", path)):
+        what = f"datasets[{i}]"
+        entries = _object(dataset, what, path).get("coordinateTransformations")
+        for entry in _list(entries, f"{what}.coordinateTransformations", path):
+            output = _object(entry, what, path).get("output")
+            names.add(str(output.get("name") if isinstance(output, dict) else output))
+    systems = [
+        _object(system, "coordinateSystems", path)
+        for system in _list(first["coordinateSystems"], "coordinateSystems", path)
+    ]
+    found = [system for system in systems if str(system.get("name")) in names]
+    if len(names) != 1 or len(found) != 1:
+        listing = ", ".join(sorted(names)) or "none"
+        raise ReadError(
+            f"expected levels that all lead to one of the coordinateSystems, found {listing}", path
+        )
+    return found[0].get("axes")
 
 
 def _level(found: Any, what: str, outer: list[float] | None, path: Path) -> Level:
@@ -144,15 +170,31 @@ def _transformations(
     scale: list[float] | None = None
     translation: list[float] | None = None
     what = f"{what}.coordinateTransformations"
-    for entry in [] if found is None else _list(found, what, path):
-        kind = _object(entry, what, path).get("type")
+    for entry in [] if found is None else _flat(_list(found, what, path), what, path):
+        kind = entry.get("type")
         if kind == "scale":
-            scale = _product(scale, _numbers(entry, "scale", what, path), what, path)
+            factors = _numbers(entry, "scale", what, path)
+            scale = _product(scale, factors, what, path)
+            if translation is not None:
+                translation = _product(translation, factors, what, path)
         elif kind == "translation":
             translation = _numbers(entry, "translation", what, path)
         elif kind != "identity":
             raise ReadError(f"{what}: expected scale or translation, found {kind!r}", path)
     return scale, translation
+
+
+def _flat(found: list[Any], what: str, path: Path) -> list[dict[str, Any]]:
+    """Return transformations one after the other, those of sequences (0.6) in their place."""
+    flat: list[dict[str, Any]] = []
+    for entry in found:
+        one = _object(entry, what, path)
+        if one.get("type") == "sequence":
+            parts = _list(one.get("transformations"), f"{what}.transformations", path)
+            flat += [_object(part, what, path) for part in parts]
+        else:
+            flat.append(one)
+    return flat
 
 
 def _product(

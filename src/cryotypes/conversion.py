@@ -22,6 +22,7 @@ from .formats._files import refuse_overwrite
 from .io import KINDS, _writable, identify, options_of, write
 from .io import _read as read_one
 from .names import strip_path_and_suffix
+from .projectionmodel import concatenated
 from .registry import get_format
 
 if TYPE_CHECKING:
@@ -386,18 +387,8 @@ def join_models(models: Sequence[Any]) -> Any:
     WriteError
         If two of them are of one experiment, which would become one of twice the images.
     """
-    import pandas as pd
-
     _refuse_one_name(models)
-    attrs: dict[str, Any] = {}
-    for model in models:
-        for name, value in model.attrs.items():
-            known = attrs.setdefault(name, type(value)() if isinstance(value, dict) else value)
-            if isinstance(value, dict):
-                known.update(value)
-    joined = pd.concat([m.set_axis(range(len(m))) for m in models], ignore_index=True)
-    joined.attrs = attrs
-    return joined
+    return concatenated(models)
 
 
 def _refuse_one_name(models: Sequence[Any]) -> None:

@@ -155,7 +155,7 @@ def test_real_alignments_of_one_series_by_two_runs(shared_data):
     path = shared_data / "relion5_project/AlignTiltSeries/job005/tilt_series/TS_03.star"
     relion = ct.read_projection_model(path, pixel_spacing=1.35)
     found = compare_projection_models(relion, imod, tomogram_dimensions=(4000, 4000, 2000))
-    from_reader = ct.read_projection_model(folder / "TS_03.xf", pixel_spacing=1.35)
+    from_reader = ct.read_projection_model(folder / "TS_03.xf", pixel_spacing=1.35, exact=False)
     same = compare_projection_models(imod, from_reader, tomogram_dimensions=(4000, 4000, 2000))
     assert same.maximum < 1e-3
     assert len(found.tilts) == 40

@@ -4,7 +4,7 @@ Coordinates are 0-based and of pixel centres. ``b`` is the binning of the aligne
 SUBSETSTART / b and ``nf`` FULLIMAGE / b in its pixels; without FULLIMAGE ``nf`` is the size of the
 aligned stack::
 
-    c_raw   = N / 2 - 0.5                                                 also for odd N
+    c_raw   = N / 2 - 0.5                              also for odd N, but then - 0.5 if b is even
     c_ali   = nf / 2 - 0.5 - is                                           as tilt takes it
     e       = c_ali - (n_ali / 2 - 0.5)                                   newstack's is another
     c_vol_x = W // 2 - 0.5 + (OFFSET[1] + SHIFT[0]) / b - (n_ali // 2 + is - nf // 2)
@@ -15,17 +15,21 @@ A point p of the volume is seen in the raw image at::
 
     c_raw + inv(A) (Ry Rx b (p - c_vol) + (OFFSET[1], 0) + b e - t)
 
-Source: tilt.f90 of IMOD 4.8.2; run: its tilt program agrees to 0.01 px in six cases.
+Of an odd N newstack cannot make a binned image about the same centre if b is even: what is left
+over, b n_ali - N, is odd, and half of it no whole number of pixels.
+
+Source: tilt.f90, getbinnedsize.f of IMOD 4.8.2; run: its newstack and tilt agree to 0.02 px.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cryotypes.projectionmodel._transformations import Rx, Ry
+from cryotypes.projectionmodel._transformations import Rx, Ry, Rz
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -125,7 +129,10 @@ def axis_displacement(rotations: Floats, axis: float) -> Floats:
 
 
 def half_pixels(
-    rotations: Floats, volume: ImodVolume, raw: tuple[int, int]
+    rotations: Floats,
+    volume: ImodVolume,
+    raw: tuple[int, int],
+    tomogram: tuple[int, int, int] | None = None,
 ) -> tuple[Floats, Floats]:
     """Find what lies between IMOD's centres and ours, which are at index N // 2.
 
@@ -136,6 +143,8 @@ def half_pixels(
     volume : ImodVolume
     raw : (x, y)
         Size of the raw images.
+    tomogram : (x, y, z), optional
+        In unbinned pixels, if it is not quite the volume, but cut or filled up about its centre.
 
     Returns
     -------
@@ -145,12 +154,37 @@ def half_pixels(
         To be added to our shift, pixels of the raw image.
     """
     b = volume.binning
-    between = np.array(volume.size) // 2 - b * volume.centre()
+    size = np.array(volume.size)
+    ours = size if tomogram is None else np.array(tomogram)
+    between = ours // 2 - b * volume.centre() - (ours - size) / 2
     of_newstack = np.array(volume.aligned) / 2 - 0.5
     aligned = _turned(rotations, between) + (volume.axis, 0.0)
     aligned = aligned + b * (volume.image_centre() - of_newstack)
-    size = np.array(raw)
-    return aligned, size / 2 - 0.5 - size // 2
+    image = np.array(raw)
+    of_raw = image / 2 - 0.5 - (0.5 if b % 2 == 0 else 0.0) * (image % 2)
+    return aligned, of_raw - image // 2
+
+
+def largest_half_pixels(rotations: Floats, binning: int = 1) -> float:
+    """Say how far half pixels can move what is seen, in raw pixels, if no size is known.
+
+    That depends on which sizes are odd.
+
+    Parameters
+    ----------
+    rotations : array, shape (n, 3)
+        Ours, in degrees.
+    binning : int
+        Of the volume.
+    """
+    planes = Rz(rotations[:, 2])[:, :2, :2]
+    worst = 0.0
+    for x, y, z, *image in product((2, 3), repeat=5):
+        volume = ImodVolume((x, y), z * binning, binning=binning)
+        aligned, raw = half_pixels(rotations, volume, (image[0], image[1]))
+        moved = np.einsum("nij,nj->ni", planes, aligned) + raw
+        worst = max(worst, float(np.linalg.norm(moved, axis=1).max(initial=0.0)))
+    return worst
 
 
 def _turned(rotations: Floats, vector: Floats) -> Floats:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _MOST_VIEWS = 100_000
+RAW_IMAGES = "#RAWIMAGES"  # keyword of our own comment, for what IMOD has none
+_RAW_IMAGES = re.compile(r"# raw images: (\d{1,7}) x (\d{1,7}) pixels")
 
 
 @dataclass(frozen=True)
@@ -127,11 +129,20 @@ def join_views(views: Sequence[int]) -> str:
     return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
 
 
+def raw_images_line(size: Sequence[int]) -> str:
+    """Write the size of the raw images as a comment.
+
+    FULLIMAGE would not do: its x and y are those of the aligned images or of the raw ones.
+    """
+    return f"# raw images: {size[0]} x {size[1]} pixels"
+
+
 def read_com(path: Path, programs: Sequence[str]) -> Com | None:
     """Read what a command file gives to the first of some programs; None if it runs none.
 
     Lines for the shell (``$``) end the input of a program; comments (``#``) do not count. In old
-    files inputs without keywords come first; they are taken for keywords, which hurts nobody.
+    files inputs without keywords come first; they are taken for keywords, which hurts nobody. Of
+    comments one is ours: the size of the raw images, which `raw_images_line` writes.
     """
     with reading_bytes(path) as file:
         text = file.read().decode("utf-8", errors="replace")
@@ -139,6 +150,8 @@ def read_com(path: Path, programs: Sequence[str]) -> Com | None:
     for line_number, line in enumerate(text.splitlines(), start=1):
         words = line.strip().split(None, 1)
         if not words or words[0].startswith("#"):
+            if entries is not None and (match := _RAW_IMAGES.match(line)):
+                entries.append((RAW_IMAGES, f"{match[1]} {match[2]}", line_number))
             continue
         if words[0].startswith("$"):
             if entries is not None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cryotypes.errors import ReadError
+from cryotypes.errors import GuessWarning, ReadError
 from cryotypes.names import strip_path_and_suffix
 
 from ._imod_com import Com, read_com, read_edf
@@ -106,8 +107,8 @@ def looks_like_etomo(folder: Path) -> bool:
     )
 
 
-def find(path: Path) -> EtomoFiles:
-    """Find all files of the alignment that a path stands for.
+def find(path: Path) -> list[EtomoFiles]:
+    """Find all files of the alignments that a path stands for.
 
     Parameters
     ----------
@@ -117,29 +118,40 @@ def find(path: Path) -> EtomoFiles:
     Raises
     ------
     ReadError
-        If there is no final alignment, or more than one.
+        If there is no final alignment.
+
+    Warns
+    -----
+    GuessWarning
+        Of transforms in a directory that are left out, since there are no angles for them.
     """
+    suffix = path.suffix.lower()
+    named = read_com(path, ("tilt",)) if suffix == ".com" and path.is_file() else None
     if path.is_dir():
-        xf = _only(path, path)
-    elif path.suffix.lower() == ".edf":
-        xf = _named_by_edf(path) or _only(path.parent, path)
-    elif path.suffix.lower() == ".com":
-        xf = _named_by_com(path) or _only(path.parent, path)
+        found = _all_in(path, path)
+    elif suffix == ".edf":
+        found = _named_by_edf(path) or _all_in(path.parent, path)
+    elif suffix == ".com":
+        xf = _named_by_com(path)
+        found = [xf] if xf is not None else _all_in(path.parent, path)
     elif not path.exists():
-        xf = path.with_name(path.name + ".xf")
+        found = [path.with_name(path.name + ".xf")]
     else:
-        xf = path
-    if is_earlier(xf):
+        found = [path]
+    if is_earlier(found[0]):
         raise ReadError(
             "these transforms are not the final alignment (they belong to the pre-alignment or to "
             "the fiducials); read the .xf of the series, e.g. TS_01.xf",
             path,
         )
+    return [_files_of(xf, named) for xf in found]
+
+
+def _files_of(xf: Path, tilt: Com | None = None) -> EtomoFiles:
     edf = xf.with_name(_stem(xf) + ".edf")
-    named = read_com(path, ("tilt",)) if path.suffix.lower() == ".com" else None
     return EtomoFiles(
         xf,
-        named or _com_of(xf, ("tilt",), "TILTFILE"),
+        tilt or _com_of(xf, ("tilt",), "TILTFILE"),
         _com_of(xf, ("newst", "blend"), "TRANSFORMFILE"),
         read_edf(edf) if edf.is_file() else {},
     )
@@ -153,35 +165,53 @@ def _finals(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.suffix.lower() == ".xf" and not is_earlier(p))
 
 
-def _only(folder: Path, asked: Path) -> Path:
-    """Find the final transforms of a directory that holds one alignment."""
+def _all_in(folder: Path, asked: Path) -> list[Path]:
+    """Find the final transforms of all series in a directory: those that have tilt angles."""
     finals = _finals(folder)
     if len(finals) == 1:
-        return finals[0]
-    for path in sorted(folder.glob("*.edf")):
-        if (named := _named_by_edf(path)) is not None:
-            return named
-    named = _named_by_com(folder / "tilt.com") if (folder / "tilt.com").is_file() else None
-    if named is not None:
-        return named
+        return finals
+    whole = [xf for xf in finals if _has_angles(xf)]
+    left_out = [xf.name for xf in finals if xf not in whole]
+    if whole and left_out:
+        warnings.warn(
+            f"{folder}: there are no tilt angles for {_listed(left_out)}; assumed to be no "
+            f"alignment of a series, and left out (name the file if it is)",
+            GuessWarning,
+            stacklevel=6,
+        )
+    if whole:
+        return whole
     if finals:
-        listing = ", ".join(p.name for p in finals[:5]) + (", …" if len(finals) > 5 else "")
-        raise ReadError(f"there are several alignments; name one of {listing}", asked)
+        names = _listed([p.name for p in finals])
+        raise ReadError(
+            f"there are several alignments without tilt angles; name one of {names}", asked
+        )
     tilts = sorted(folder.glob("*.tlt"))
     alone = f"; {tilts[0].name} holds the tilt angles alone" if tilts else ""
     raise ReadError(f"there is no final alignment (.xf) in this directory{alone}", asked)
 
 
-def _named_by_edf(path: Path) -> Path | None:
-    """Return the transforms of the data set, if they are there and the only ones."""
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+
+
+def _has_angles(xf: Path) -> bool:
+    try:
+        _files_of(xf).angles()
+    except ReadError:
+        return False
+    return True
+
+
+def _named_by_edf(path: Path) -> list[Path]:
+    """Return the transforms of the data set's axes that are there."""
     facts = read_edf(path)
     name = facts.get("Setup.DatasetName", "") or _stem(path.with_suffix(".xf"))
-    both = [path.with_name(f"{name}{axis}.xf") for axis in "ab"]
-    if "dual" in facts.get("Setup.AxisType", "").lower() and any(p.is_file() for p in both):
-        listing = " or ".join(p.name for p in both if p.is_file())
-        raise ReadError(f"a data set of two axes holds two tilt series; name {listing}", path)
+    both = [xf for axis in "ab" if (xf := path.with_name(f"{name}{axis}.xf")).is_file()]
+    if "dual" in facts.get("Setup.AxisType", "").lower() and both:
+        return both
     xf = path.with_name(f"{name}.xf")
-    return xf if xf.is_file() else None
+    return [xf] if xf.is_file() else []
 
 
 def _named_by_com(path: Path) -> Path | None:

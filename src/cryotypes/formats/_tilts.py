@@ -39,6 +39,7 @@ STANDARD = [
     Labels.SOURCE,
 ]
 _MOST = 100_000  # images of a tilt series; more is a damaged number
+_EMCLARITY = (22, 23)  # columns of its .tlt
 _LARGEST = 1e30  # whatever is beyond is no angle, length or size
 
 
@@ -136,6 +137,70 @@ def nominal(
     model[Labels.SOURCE] = pd.Series([str(path)] * n, dtype=object)
     model[INDEX] = np.arange(n)
     return model
+
+
+@dataclass(frozen=True)
+class Angles:
+    """A file of tilt angles.
+
+    Parameters
+    ----------
+    table : array, shape (n, columns)
+        The angles first, then what else there is, in the order of the stack if it is stated.
+    names : list of str
+        What to call the columns behind the first.
+    index : array of int, optional
+        Positions in the stack, from 0, if the file states them.
+    """
+
+    table: Floats
+    names: list[str]
+    index: NDArray[np.int64] | None = None
+
+
+def read_angles(
+    path: Path,
+    column: int | None = None,
+    advice: str = "say which column they are, from 1: angle_column=2 (-O angle_column=2)",
+) -> Angles:
+    """Read a file of tilt angles, one line an image.
+
+    emClarity's .tlt has 22 or 23 columns, of which the first numbers the images and the fourth
+    is the angle.
+
+    Parameters
+    ----------
+    path : Path
+    column : int, optional
+        That of the angles, from 1; by default the first.
+    advice : str
+        What to do where the first column counts lines.
+
+    Raises
+    ------
+    ReadError
+        If the first column counts images, and nobody says where the angles are.
+    """
+    table = read_table(path)
+    rows, width = table.shape
+    first = np.sort(table[:, 0])
+    index = None
+    if column is None:
+        column = 1
+        if width in _EMCLARITY and first[0] >= 1 and (np.diff(first) > 0).all():
+            if (first % 1 == 0).all() and first[-1] <= _MOST:
+                column, table = 4, table[np.argsort(table[:, 0])]
+                index = table[:, 0].astype(np.int64) - 1
+        elif rows > 1 and width > 1 and (first == np.arange(1, rows + 1)).all():
+            raise ReadError(
+                f"the first column counts from 1 to {rows}, which are no tilt angles; {advice}",
+                path,
+            )
+    if not 1 <= column <= width:
+        raise ReadError(f"angle_column={column}: the lines have {width} numbers", path)
+    others = [i for i in range(width) if i != column - 1]
+    names = [f"tlt_column_{i + 1}" for i in others]
+    return Angles(table[:, [column - 1, *others]], names, index)
 
 
 def check_angles(angles: Floats, path: Path) -> None:
@@ -261,7 +326,9 @@ class Tilts:
         return self.part[Labels.SHIFT].to_numpy(dtype=float)
 
 
-def one_experiment(data: pd.DataFrame, path: Path, report: LossReport) -> Tilts:
+def one_experiment(
+    data: pd.DataFrame, path: Path, report: LossReport, *, stack: bool = True
+) -> Tilts:
     """Take the only experiment of a model, and account for its name, its order and its columns.
 
     Parameters
@@ -271,11 +338,18 @@ def one_experiment(data: pd.DataFrame, path: Path, report: LossReport) -> Tilts:
         The file to be written.
     report : LossReport
         experiment_id, pixel_spacing and source are accounted for.
+    stack : bool
+        Whether the format goes by positions in a stack.
 
     Raises
     ------
     WriteError
         If there are several experiments, or tilt_index does not number images.
+
+    Warns
+    -----
+    GuessWarning
+        If nothing says where the images lie in the stack, and rows are not sorted by tilt.
     """
     names = list(dict.fromkeys(map(str, data[Labels.EXPERIMENT_ID])))
     if len(names) > 1:
@@ -293,6 +367,8 @@ def one_experiment(data: pd.DataFrame, path: Path, report: LossReport) -> Tilts:
     if spacings.any():
         report.lost["pixel_spacing"] = f"{spacings[0]:g} Å; the format has none"
     index = stack_order(data, path)
+    if stack and INDEX not in data and len(data) > 1:
+        _say_that_rows_are_the_stack(data, path, report)
     order = np.argsort(index, kind="stable")
     excluded = by_experiment(data, "excluded", name)
     if not all(isinstance(i, (int, np.integer)) and 0 <= i < _MOST for i in excluded):
@@ -314,6 +390,21 @@ def one_experiment(data: pd.DataFrame, path: Path, report: LossReport) -> Tilts:
         )
     report.kept += [INDEX, "excluded"] if INDEX in data or excluded else []
     return tilts
+
+
+def _say_that_rows_are_the_stack(data: pd.DataFrame, path: Path, report: LossReport) -> None:
+    report.assumed["order of the images"] = (
+        f"row n is image n of the stack, since the model has no {INDEX}"
+    )
+    steps = np.diff(data[Labels.ROTATION_Y].to_numpy(dtype=float))
+    if (steps > 0).any() and (steps < 0).any():
+        warnings.warn(
+            f"{path}: the rows are not sorted by tilt, and nothing says where their images lie in "
+            "the stack; assumed that row n is image n, as of a stack in the order of acquisition "
+            f"(if the stack is sorted by tilt, sort the rows; or give the model a {INDEX})",
+            GuessWarning,
+            stacklevel=6,
+        )
 
 
 def stack_order(data: pd.DataFrame, path: Path) -> NDArray[np.int64]:

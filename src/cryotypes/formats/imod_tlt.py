@@ -9,19 +9,18 @@ import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from cryotypes.conventions import _table as conventions
-from cryotypes.conventions import decode_tilts
 from cryotypes.errors import GuessWarning, ReadError
 from cryotypes.names import strip_path_and_suffix
-from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels
 
 from . import _tilts
 from ._format import Format
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pandas as pd
 
     from ._format import Head
 
@@ -45,6 +44,7 @@ def read(
     *,
     tilt_axis_angle: float = 0.0,
     any_order: bool = False,
+    angle_column: int | None = None,
     pixel_spacing: float = 0.0,
 ) -> pd.DataFrame:
     """Read tilt angles.
@@ -57,6 +57,9 @@ def read(
     any_order : bool
         Accept angles that neither rise nor fall all the way, as of a stack in the order of its
         acquisition.
+    angle_column : int, optional
+        The column of the angles, from 1; by default the first, or the fourth of emClarity's 22 or
+        23, whose first numbers the images.
     pixel_spacing : float
         Å per pixel of the tilt images; 0 is unknown.
 
@@ -64,47 +67,47 @@ def read(
     -------
     ProjectionModel
         ``rotation_y`` is the angle; the other rotations but ``rotation_z``, and the shifts, are 0.
-        ``tilt_index`` counts lines; further columns are ``tlt_column_2`` and so on.
+        ``tilt_index`` counts lines, unless a column numbers the images; other columns are
+        ``tlt_column_2`` and so on.
 
     Raises
     ------
     ReadError
-        If the file is empty, something else, or unsorted.
+        If the file is empty, something else, or unsorted, or if its first column counts lines.
 
     Warns
     -----
     GuessWarning
         Always: angles are not an alignment.
     """
-    table = _tilts.read_table(path)
-    angles = table[:, 0]
+    found = _tilts.read_angles(path, angle_column)
+    angles = found.table[:, 0]
     steps = np.diff(angles)
-    if not any_order and (steps > 0).any() and (steps < 0).any():
+    if not any_order and found.index is None and (steps > 0).any() and (steps < 0).any():
         row = int(np.argmax(np.sign(steps) != np.sign(steps[np.flatnonzero(steps)[0]]))) + 2
         raise ReadError(
             f"angle {row} ({angles[row - 1]:g}) is out of order; if the images really lie in this "
-            "order, give any_order=True",
+            "order, give any_order=True (-O any_order=true)",
             path,
         )
     _tilts.check_angles(angles, path)
     beside = path.with_suffix(".xf")
     better = f"; {beside.name} beside it holds the alignment" if beside.is_file() else ""
+    alone = "tilt angles alone"
+    if found.index is not None:
+        alone += " (column 4 of emClarity's table, whose shifts and rotations are not understood)"
     warnings.warn(
-        f"{path}: tilt angles alone; assumed that images are not shifted and that the tilt axis is "
+        f"{path}: {alone}; assumed that images are not shifted and that the tilt axis is "
         f"at {tilt_axis_angle:g}° (tilt_axis_angle=){better}",
         GuessWarning,
         stacklevel=4,
     )
-    written = np.stack([np.zeros_like(angles), angles, np.full_like(angles, tilt_axis_angle)], 1)
-    rotations, shifts = decode_tilts(written, np.zeros((len(angles), 2)), conventions.IMOD_XF, 1.0)
-    columns = [*rotations.T, *shifts.T]
-    model = pd.DataFrame(dict(zip([*Labels.ROTATION, *Labels.SHIFT], columns, strict=True)))
-    model[Labels.EXPERIMENT_ID] = strip_path_and_suffix(path.name)
-    model[Labels.PIXEL_SPACING] = _tilts.spacing_given(pixel_spacing)
-    model[Labels.SOURCE] = str(path)
-    model[_tilts.INDEX] = np.arange(len(angles))
-    for column, values in enumerate(table[:, 1:].T, start=2):
-        model[f"tlt_column_{column}"] = values
+    name, axis = strip_path_and_suffix(path.name), np.full_like(angles, tilt_axis_angle)
+    model = _tilts.nominal(path, name, angles, axis, conventions.IMOD_XF, pixel_spacing)
+    if found.index is not None:
+        model[_tilts.INDEX] = found.index
+    for column, values in zip(found.names, found.table[:, 1:].T, strict=True):
+        model[column] = values
     return model
 
 

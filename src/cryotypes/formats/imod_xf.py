@@ -3,9 +3,11 @@
 ``.xf`` holds ``A11 A12 A21 A22 DX DY`` for each view: ``aligned = A raw + (DX, DY)``, each from the
 centre of its image, in pixels of the raw stack. Angles are degrees; ``tlt + OFFSET`` is the tilt
 about y, ``xtilt - XAXISTILT`` about x. The volume is the one that ``trimvol -rx`` (``clip rotx``)
-makes of tilt's output. Without half pixels::
+makes of tilt's output. From centre to centre, without half pixels::
 
     rotation_z = atan2(A12 - A21, A11 + A22)        (dx, dy) = -inv(A) (DX, DY)
+
+IMOD's centres are not at N // 2: for the volume that IMOD makes this is 0.5 to 2 pixels off.
 
 https://bio3d.colorado.edu/imod/doc/man/tilt.html
 """
@@ -13,7 +15,9 @@ https://bio3d.colorado.edu/imod/doc/man/tilt.html
 from __future__ import annotations
 
 import os
+import warnings
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +25,15 @@ import numpy as np
 
 from cryotypes.conventions import _table as conventions
 from cryotypes.conventions import encode_tilts, encode_transforms
-from cryotypes.conventions._imod import ImodVolume, half_pixels
-from cryotypes.errors import WriteError
+from cryotypes.conventions._imod import ImodVolume, half_pixels, largest_half_pixels
+from cryotypes.errors import GuessWarning, ReadError, WriteError
 from cryotypes.loss import LossReport
-from cryotypes.projectionmodel import dimensions_of
+from cryotypes.projectionmodel import concatenated, dimensions_of
 
 from . import _tilts
 from ._files import refuse_overwrite, writing_bytes
 from ._format import Format
-from ._imod_com import join_views
+from ._imod_com import join_views, raw_images_line
 from ._imod_files import find, is_earlier, looks_like_etomo
 from ._imod_read import MAGNIFICATION, Reading
 
@@ -75,9 +79,10 @@ def _is_number(word: str) -> bool:
 def read(
     path: Path,
     *,
-    exact: bool = False,
+    exact: bool | None = None,
     volume: str | None = None,
     tilt_angles: str | os.PathLike[str] | None = None,
+    angle_column: int | None = None,
     pixel_spacing: float | None = None,
     tilt_image_dimensions: Any = None,
     tomogram_dimensions: Any = None,
@@ -88,27 +93,33 @@ def read(
     ----------
     path : path
         etomo's directory, the ``.xf``, the ``.edf``, ``tilt.com``, or what these names begin with.
-    exact : bool
-        False: ``(dx, dy) = -inv(A) t``, from centre to centre, as other programs convert IMOD's
-        alignments. True: exact for the volume that tilt.com describes, half pixels, SHIFT,
-        SUBSETSTART, SLICE and binning included::
+        All series of a directory are read.
+    exact : bool, optional
+        True: exact for the volume that tilt.com describes, half pixels, SHIFT, SUBSETSTART, SLICE
+        and binning included::
 
             (dx, dy) = inv(A) ([Ry Rx (D // 2 - b c_vol)]_xy + (OFFSET[1], 0) + b e - t)
                        + c_raw - N // 2
 
         where D is the volume's size, N that of the raw images, b the binning, and the centres are
-        IMOD's (``conventions/_imod.py``). The two differ by about a pixel and by what SHIFT says.
+        IMOD's (``conventions/_imod.py``). False: ``(dx, dy) = -inv(A) t``, from centre to centre,
+        as other programs convert IMOD's alignments. The two differ by about a pixel and by what
+        SHIFT says. By default exact where the volume's size is known: from THICKNESS, and the
+        aligned stack or newst.com, or ``tomogram_dimensions``.
     volume : {"rx", "yz"}, optional
         How tilt's output was brought to xyz: turned by ``trimvol -rx``, or swapped by
         ``trimvol -yz`` or tilt's PARALLEL, which mirrors z and so the sign of both tilts.
     tilt_angles : path, optional
         The file of the tilt angles; by default what tilt.com names, else the ``.tlt``.
+    angle_column : int, optional
+        The column of the angles in that file, from 1; by default the first.
     pixel_spacing : float, optional
         Å per pixel of the raw stack; by default what its header says, 0 if it is not there.
     tilt_image_dimensions : (x, y), optional
         Size of the raw images, where the stack is not there.
     tomogram_dimensions : (x, y, z), optional
-        Size of the volume in unbinned pixels, instead of what the command files say.
+        Size of the volume in unbinned pixels of the tilt series, instead of what the command files
+        say.
 
     Returns
     -------
@@ -116,7 +127,8 @@ def read(
         A row for each view that is not excluded (EXCLUDELIST). ``tilt_index`` counts from 0 in the
         stack; ``imod_magnification`` is there if the transforms magnify; further columns of the
         ``.tlt`` are ``tlt_column_2`` and so on. ``attrs`` hold excluded and excluded_tilts,
-        tomogram_dimensions, tilt_image_dimensions, and ``imod``: whether it is exact.
+        tomogram_dimensions, tilt_image_dimensions, and ``imod``: whether it is exact, and for
+        which volume.
 
     Raises
     ------
@@ -129,7 +141,8 @@ def read(
         Of magnification, stretch, local alignment, distortion, Z factors and SHIFT, which a
         ProjectionModel cannot hold.
     GuessWarning
-        Of angles that look wrong.
+        Of angles that look wrong; of half pixels that are left out since sizes are not known, with
+        how large they can be.
     """
     if volume not in _ROWS:
         raise ValueError(f"volume: expected 'rx' or 'yz', found {volume!r}")
@@ -138,10 +151,18 @@ def read(
         "tomogram": _tilts.dimensions(tomogram_dimensions, 3, "tomogram_dimensions"),
     }
     spacing = _tilts.spacing_given(pixel_spacing)
-    files = find(Path(path))
-    angles = Path(tilt_angles) if tilt_angles is not None else files.angles()
     mirrored = None if volume is None else volume == "yz"
-    return Reading(files, angles, exact, _ROWS[volume], mirrored, spacing, given).model()
+    found = find(Path(path))
+    if tilt_angles is not None and len(found) > 1:
+        names = ", ".join(files.xf.name for files in found)
+        raise ReadError(f"tilt_angles= are those of one series; name one of {names}", path)
+    models = []
+    for files in found:
+        angles = Path(tilt_angles) if tilt_angles is not None else files.angles()
+        convention = _ROWS[volume]
+        reading = Reading(files, angles, exact, angle_column, convention, mirrored, spacing, given)
+        models.append(reading.model())
+    return models[0] if len(models) == 1 else concatenated(models)
 
 
 def write(
@@ -151,6 +172,7 @@ def write(
     overwrite: bool = False,
     exact: bool | None = None,
     volume: str | None = None,
+    images: int | None = None,
     tilt_image_dimensions: Any = None,
     tomogram_dimensions: Any = None,
 ) -> LossReport:
@@ -168,19 +190,31 @@ def write(
         NAME.xf.
     overwrite : bool
     exact : bool, optional
-        Whether ``dx, dy`` are those that reading with ``exact=True`` gives; by default what the
-        model was read with, else False.
+        Whether IMOD, told what the command files say, makes the volume that the model describes to
+        a hundredth of a pixel; else it is 0.5 to 2 pixels off, as with the files of programs that
+        leave out IMOD's half pixels. By default True, if the size of the tomogram is known and the
+        model was not read with ``exact=False``.
     volume : {"rx", "yz"}, optional
         As for reading; by default what the model was read with, else ``rx``.
+    images : int, optional
+        How many images the raw stack has, if there are more behind the last that is aligned or
+        known to be excluded; ``.xf`` needs a line for each.
     tilt_image_dimensions : (x, y), optional
-        Size of the raw images; needed for ``exact``.
+        Size of the raw images, where the model's attrs do not state it.
     tomogram_dimensions : (x, y, z), optional
-        In pixels of the raw images; needed for ``exact``.
+        Size of the tomogram in unbinned pixels of the tilt series, where the model's attrs do not
+        state it.
 
     Raises
     ------
     WriteError
-        If there are several experiments, no rows, or sizes are missing.
+        If there are several experiments, no rows, or sizes are missing for ``exact=True``.
+
+    Warns
+    -----
+    GuessWarning
+        Of half pixels that are left out, or that depend on a size which is not known; of rows
+        that are taken for the order of the stack, or for the last image.
     """
     if path.suffix.lower() != ".xf":
         raise WriteError(f"expected a name that ends in .xf, found {path.name!r}", path)
@@ -189,10 +223,10 @@ def write(
     if not len(data):
         raise WriteError("IMOD has no alignment of no images", path)
     known = data.attrs.get("imod", {}).get(tilts.name, {})
-    exact = bool(known.get("exact", False)) if exact is None else exact
     volume = str(known.get("volume", "rx")) if volume is None else volume
     if volume not in _ROWS:
         raise ValueError(f"volume: expected 'rx' or 'yz', found {volume!r}")
+    _all_images(tilts, data, images, path)
     sizes = {
         name: _tilts.dimensions(given, count, name) or dimensions_of(data, name, tilts.name)
         for name, given, count in (
@@ -200,17 +234,15 @@ def write(
             ("tilt_image_dimensions", tilt_image_dimensions, 2),
         )
     }
+    report.kept += [name for name, size in sizes.items() if size is not None]
     tomogram, image = sizes["tomogram_dimensions"], sizes["tilt_image_dimensions"]
-    if exact and (tomogram is None or image is None):
-        missing = [name for name, size in sizes.items() if size is None]
-        raise WriteError(f"exact=True needs {'= and '.join(missing)}=", path)
-    if image is not None:
-        report.lost["tilt_image_dimensions"] = "IMOD asks the raw stack"
-    if tomogram is not None:
-        report.kept.append("tomogram_dimensions")
+    geometry = None if tomogram is None else _volume(tomogram, volume, known)
+    exactly = None
+    if _is_exact(exact, known, sizes, tilts, path):
+        assert geometry is not None
+        exactly = geometry, image or _oddness(known, path, report)
     _tilts.lose_columns(data, [MAGNIFICATION], report)
-    exactly = (_volume(tomogram, volume), image) if exact and tomogram and image else None
-    texts = _texts(tilts, path.stem, volume, tomogram, exactly, path)
+    texts = _texts(tilts, path.stem, volume, geometry, exactly, image, path)
     _write_all(path, texts, overwrite)
     report.assumed["command files"] = (
         f"images are called {path.stem}.mrc and {path.stem}_ali.mrc; only the geometry is set"
@@ -218,8 +250,81 @@ def write(
     return report
 
 
-def _volume(tomogram: tuple[int, ...], volume: str) -> ImodVolume:
+def _all_images(tilts: Tilts, data: pd.DataFrame, images: int | None, path: Path) -> None:
+    """Add what lies behind the last image that is aligned or known to be excluded.
+
+    Raises
+    ------
+    WriteError
+        If there are more already.
+
+    Warns
+    -----
+    GuessWarning
+        If images are missing within, so that they may be missing at the end, too.
+    """
+    if images is not None and images < tilts.count:
+        raise WriteError(f"images={images}: the model has an image {tilts.count}", path)
+    stated = tilts.name in dict(data.attrs.get("excluded", {}))
+    if images is None and tilts.excluded and not stated:
+        warnings.warn(
+            f"{path}: images at {len(tilts.excluded)} positions of the stack have no row (the "
+            f"first at {tilts.excluded[0] + 1}); assumed that image {tilts.count} is the last of "
+            "the stack; if it has more give images= (-O images=…), since .xf needs a line for each",
+            GuessWarning,
+            stacklevel=5,
+        )
+    for i in range(tilts.count, images or 0):
+        tilts.excluded.append(i)
+        tilts.excluded_tilts.append(float(tilts.rotations[-1, 1]))
+    tilts.count = max(tilts.count, images or 0)
+
+
+def _is_exact(
+    asked: bool | None, known: dict[str, Any], sizes: dict[str, Any], tilts: Tilts, path: Path
+) -> bool:
+    """Decide whether half pixels are included, and say how much they may be if they are not."""
+    stated = known.get("exact") if asked is None else asked
+    tomogram = sizes["tomogram_dimensions"]
+    missing = [name for name, size in sizes.items() if size is None]
+    if stated and (tomogram is None or (asked and missing)):
+        raise WriteError(
+            f"exact=True needs {'= and '.join(missing)}= (--tomogram-size, --tilt-image-size)", path
+        )
+    if stated is None and tomogram is None:
+        warnings.warn(
+            f"{path}: the size of the tomogram is not known; assumed that IMOD's half pixels are "
+            f"nothing, which puts IMOD's volume up to {largest_half_pixels(tilts.rotations):.1f} "
+            "px off; give tomogram_dimensions= (--tomogram-size), or exact=False (-O exact=false) "
+            "if centre to centre is meant",
+            GuessWarning,
+            stacklevel=5,
+        )
+    return stated is not False and tomogram is not None
+
+
+def _oddness(known: dict[str, Any], path: Path, report: LossReport) -> tuple[int, int]:
+    """Return a size that is as odd as that of the raw images: as they were read, else even."""
+    if known.get("exact") and "odd" in known:
+        x, y = (2 + bool(odd) for odd in known["odd"])
+        return x, y
+    report.assumed["tilt_image_dimensions"] = "even"
+    warnings.warn(
+        f"{path}: the size of the tilt images is not known; assumed to be even: an odd one moves "
+        "what IMOD makes by 0.5 px (give tilt_image_dimensions=, --tilt-image-size)",
+        GuessWarning,
+        stacklevel=5,
+    )
+    return 2, 2
+
+
+def _volume(tomogram: tuple[int, ...], volume: str, known: dict[str, Any]) -> ImodVolume:
+    """Return the volume of the command files: as they were read, if it is that."""
     x, y, z = tomogram
+    if known.get("exact") and "geometry" in known:
+        geometry = replace(ImodVolume(**known["geometry"]), mirrored=volume == "yz")
+        if geometry.size == (x, y, z):
+            return geometry
     return ImodVolume(aligned=(x, y), thickness=z, width=x, mirrored=volume == "yz")
 
 
@@ -227,8 +332,9 @@ def _texts(
     tilts: Tilts,
     stem: str,
     volume: str,
-    tomogram: tuple[int, ...] | None,
+    geometry: ImodVolume | None,
     exactly: tuple[ImodVolume, Any] | None,
+    image: tuple[int, ...] | None,
     path: Path,
 ) -> dict[str, str]:
     """Return the content of each file by what follows the common name."""
@@ -254,10 +360,10 @@ def _texts(
         ".xf": "".join(("%12.7f" * 4 + "%12.3f" * 2 + "\n") % tuple(row) for row in transforms),
         ".tlt": "".join(f"{_plain(angle)}\n" for angle in angles[:, 1]),
         ".xtilt": "".join(f"{_plain(angle)}\n" for angle in angles[:, 0]),
-        "_tilt.com": _tilt_com(stem, volume, tomogram, tilts.excluded),
+        "_tilt.com": _tilt_com(stem, volume, geometry, image, tilts.excluded),
     }
-    if tomogram is not None:
-        texts["_newst.com"] = _newst_com(stem, tomogram)
+    if geometry is not None:
+        texts["_newst.com"] = _newst_com(stem, geometry)
     return texts
 
 
@@ -272,33 +378,53 @@ def _plain(value: float) -> str:
     return np.format_float_positional(value + 0.0, trim="0")
 
 
-def _tilt_com(stem: str, volume: str, tomogram: tuple[int, ...] | None, excluded: list[int]) -> str:
+def _tilt_com(
+    stem: str,
+    volume: str,
+    geometry: ImodVolume | None,
+    image: tuple[int, ...] | None,
+    excluded: list[int],
+) -> str:
+    axis, shift = (geometry.axis, geometry.shift) if geometry is not None else (0.0, (0.0, 0.0))
     lines = [
         "# what tilt must be told for this alignment; add filter and output scaling",
         "$tilt -StandardInput",
+        *([raw_images_line(image)] if image is not None else []),
         f"InputProjections {stem}_ali.mrc",
         f"OutputFile {stem}_full_rec.mrc",
-        "IMAGEBINNED 1",
+        f"IMAGEBINNED {geometry.binning if geometry is not None else 1}",
         f"TILTFILE {stem}.tlt",
         f"XTILTFILE {stem}.xtilt",
-        *([f"THICKNESS {tomogram[2]}", f"WIDTH {tomogram[0]}"] if tomogram is not None else []),
+        *(_sizes(geometry) if geometry is not None else []),
         "XAXISTILT 0.0",
-        "OFFSET 0.0",
-        "SHIFT 0.0 0.0",
+        f"OFFSET 0.0 {_plain(axis)}" if axis else "OFFSET 0.0",
+        f"SHIFT {_plain(shift[0])} {_plain(shift[1])}",
         "PARALLEL" if volume == "yz" else "PERPENDICULAR",
         *([f"EXCLUDELIST2 {join_views([i + 1 for i in excluded])}"] if excluded else []),
     ]
     return "\n".join(lines) + "\n"
 
 
-def _newst_com(stem: str, tomogram: tuple[int, ...]) -> str:
+def _sizes(volume: ImodVolume) -> list[str]:
+    """Return the lines of tilt.com that say what volume is made of what stack."""
+    width = volume.aligned[0] * volume.binning if volume.width is None else volume.width
+    lines = [f"THICKNESS {volume.thickness}", f"WIDTH {width}"]
+    if volume.full is not None:
+        lines += [f"FULLIMAGE {volume.full[0]} {volume.full[1]}"]
+        lines += [f"SUBSETSTART {volume.subset[0]} {volume.subset[1]}"]
+    if volume.slices is not None:
+        lines += [f"SLICE {volume.slices[0]} {volume.slices[1]}"]
+    return lines
+
+
+def _newst_com(stem: str, volume: ImodVolume) -> str:
     return (
         "$newstack -StandardInput\n"
         f"InputFile {stem}.mrc\n"
         f"OutputFile {stem}_ali.mrc\n"
         f"TransformFile {stem}.xf\n"
-        f"SizeToOutputInXandY {tomogram[0]},{tomogram[1]}\n"
-        "BinByFactor 1\n"
+        f"SizeToOutputInXandY {volume.aligned[0]},{volume.aligned[1]}\n"
+        f"BinByFactor {volume.binning}\n"
     )
 
 
@@ -327,7 +453,7 @@ FORMAT = Format(
     keeps=frozenset(
         {
             *("rotation_x", "rotation_y", "rotation_z", "dx", "dy"),
-            *("tilt_index", "excluded", "tomogram_dimensions"),
+            *("tilt_index", "excluded", "tomogram_dimensions", "tilt_image_dimensions"),
         }
     ),
     tolerance={"rotation": 1e-5, "shift": 1e-3},

@@ -214,8 +214,12 @@ def _tilt_angles(
                 path,
             )
         return _numbers(sections, "tilt_angle", path)
-    angles = _tilts.read_table(Path(file))[:, 0]
-    if len(angles) <= index.max(initial=-1):
+    found = _tilts.read_angles(Path(file), advice="leave it out of the file")
+    angles = found.table[:, 0]
+    if found.index is not None:
+        angles = np.full(found.index.max() + 1, np.nan)
+        angles[found.index] = found.table[:, 0]
+    if len(angles) <= index.max(initial=-1) or not np.isfinite(angles[index]).all():
         raise ReadError(
             f"z_index {index.max()} needs {index.max() + 1} tilt angles, {file} has {len(angles)}",
             path,

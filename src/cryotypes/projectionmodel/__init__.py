@@ -6,6 +6,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._data_labels import ProjectionModelDataLabels as ProjectionModelDataLabels
     from ._dimensions import dimensions_of as dimensions_of
+    from ._joining import concatenated as concatenated
     from ._typing import ProjectionModel as ProjectionModel
     from ._utils import (
         projection_model_to_projection_matrices as projection_model_to_projection_matrices,
@@ -17,6 +18,7 @@ else:
         {
             "ProjectionModelDataLabels": "_data_labels",
             "ProjectionModel": "_typing",
+            "concatenated": "_joining",
             "dimensions_of": "_dimensions",
             "projection_model_to_projection_matrices": "_utils",
             "validate_projection_model": "_validators",
@@ -26,6 +28,7 @@ else:
 __all__ = [
     "ProjectionModel",
     "ProjectionModelDataLabels",
+    "concatenated",
     "dimensions_of",
     "projection_model_to_projection_matrices",
     "validate_projection_model",

@@ -104,7 +104,13 @@ def test_a_selection_keeps_numbers_and_chunks(save, tmp_path):
         (1.35, -10, 1.0, 1.35),
         (0.135, -9, 1.0, 1.35),
         (0.135, -9, 2.0, 2.7),
+        # units are powers of ten of a metre; 0 are pixels, 1 metres, 3 kilometres (binspec)
         (0.000135, -6, 1.0, 1.35),
+        (1.35e-7, -3, 1.0, 1.35),
+        (1.35e-8, -2, 1.0, 1.35),
+        (135.0, -12, 1.0, 1.35),
+        (1.35e-10, 1, 1.0, 1.35),
+        (1.35e-13, 3, 1.0, 1.35),
         (1.35, 0, 1.0, 0.0),
         (0.0, -9, 1.0, 0.0),
         (-1.0, -9, 1.0, 0.0),
@@ -128,6 +134,35 @@ def test_pixel_size_comes_back_exactly(spacing, tmp_path):
 def minx(origin, scale, current):
     values = (1, 1, 1, *origin, 0, 0, 0, *scale, *current, 0, 0, 0)
     return chunk(b"MINX", struct.pack(">18f", *values))
+
+
+@pytest.mark.parametrize(
+    ("pixsize", "units", "scale", "spacing"),
+    [
+        (1.0, 0, (10.8, 10.8, 10.8), 10.8),
+        (1.0, 0, (10.8, 10.8, 1.0), 10.8),
+        (0.54, -9, (10.8, 10.8, 10.8), 5.4),  # PIXSIZE is meant
+        (1.0, -9, (10.8, 10.8, 10.8), 10.0),
+        (1.0, 0, (1.0, 1.0, 1.0), 0.0),  # of an image that knows no pixel size
+        (1.0, 0, (0.0, 0.0, 0.0), 0.0),
+        (1.0, 0, (-2.0, -2.0, 1.0), 0.0),
+        (1.0, 0, (float("nan"),) * 3, 0.0),
+        (1.0, 0, (2.0, 3.0, 2.0), 0.0),
+    ],
+)
+def test_pixel_size_of_the_image_that_a_model_was_made_for(
+    pixsize, units, scale, spacing, save, tmp_path
+):
+    """point2model -image leaves PIXSIZE as it is, and writes the header's Å per pixel into MINX."""
+    raw = header(pixsize, units) + thing(contour((1.5, 2.5, 3))) + minx((0, 0, 0), scale, (0, 0, 0))
+    [poses] = read(save(raw + b"IEOF", "a.mod"))
+    assert poses.pixel_spacing == spacing
+    assert read(tmp_path / "a.mod", pixel_spacing=7.0)[0].pixel_spacing == 7
+    write([poses], tmp_path / "b.mod")
+    assert (tmp_path / "b.mod").read_bytes() == raw + b"IEOF"
+    poses.pixel_spacing = 2.7
+    write([poses], tmp_path / "c.mod")
+    assert read(tmp_path / "c.mod")[0].pixel_spacing == 2.7
 
 
 def test_a_model_of_a_part_of_an_image(save, tmp_path):

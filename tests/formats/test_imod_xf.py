@@ -404,6 +404,77 @@ def test_exact_needs_sizes(etomo):
     assert_allclose(even[["dx", "dy"]], [[11.553602, -3.239329]], atol=1e-3)
 
 
+def test_where_the_sizes_are_known_half_pixels_are_included(etomo):
+    """The vector of section 13: its raw stack beside, or its size given; else even, and said."""
+    exact = [[11.553602, -3.239329]]
+    folder = etomo()
+    with pytest.warns(
+        GuessWarning, match=r"raw stack is not there.*even: an odd one moves .*0.5 p"
+    ):
+        assert_allclose(imod_xf.read(folder)[["dx", "dy"]], exact, atol=1e-3)
+    model = imod_xf.read(folder, tilt_image_dimensions=(4092, 5760))
+    assert_allclose(model[["dx", "dy"]], exact, atol=1e-3)
+    # of images that are odd in x, x begins half a pixel later
+    odd = imod_xf.read(folder, tilt_image_dimensions=(4093, 5760))
+    assert_allclose(odd[["dx", "dy"]].to_numpy() - exact, [[0.5, 0]], atol=1e-3)
+    (folder / "ts.mrc").write_bytes(stack_header(4092, 5760, 1))
+    assert_allclose(imod_xf.read(folder)[["dx", "dy"]], exact, atol=1e-3)
+    assert_allclose(imod_xf.read(folder, exact=False)[["dx", "dy"]], [[12.5, -3.25]], atol=1e-3)
+    # SHIFT is what the volume is displaced by: its image moves the other way
+    moved = imod_xf.read(etomo(SHIFT="6 0"))
+    turn = np.array([[0.0819385, -0.9966374], [0.9966374, 0.0819385]])
+    x = -6 * np.cos(np.deg2rad(-3.01))
+    assert_allclose(moved[["dx", "dy"]].to_numpy() - exact, [turn @ [x, 0]], atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("files", "binned", "most"),
+    [
+        # by hand, at 20° and if x is odd, binned by 4: x 4 cos + 2 sin, y 2, together 4.9, of which
+        # the raw image's half pixel takes 0.3 back
+        ({"com": None}, "a volume that is not binned", 1.2),
+        ({"com": TILT_COM.replace("THICKNESS 1200\n", "")}, "a volume binned by 1", 1.2),
+        (
+            {"com": TILT_COM.replace("THICKNESS 1200\n", ""), "IMAGEBINNED": 4, "newst": None},
+            "a volume binned by 4",
+            4.6,
+        ),
+    ],
+)
+def test_where_they_are_not_it_is_said_how_much_that_may_be(etomo, files, binned, most):
+    folder = etomo(xf=FOUR, tlt="-60\n-20\n20\n60\n", xtilt="0\n" * 4, **files)
+    (folder / "ts.mrc").write_bytes(stack_header(4092, 5760, 4))
+    with pytest.warns(GuessWarning, match=rf"pixels are nothing.*px off for {binned}; ") as w:
+        model = imod_xf.read(folder)
+    said = float(str(w[0].message).split("up to ")[1].split()[0])
+    assert said == pytest.approx(most, abs=0.05)
+    assert model.attrs["imod"]["ts"]["exact"] is False
+    b = files.get("IMAGEBINNED", 1)
+    given = {"tomogram_dimensions": (4096, 5760, 1200), "exact": True}
+    exact = imod_xf.read(folder, **given)
+    moved = np.linalg.norm(exact[["dx", "dy"]] - model[["dx", "dy"]], axis=1)
+    assert 0.3 * b < moved.max() < said + 0.05
+
+
+def test_a_tomogram_of_another_height_is_cut_about_the_centre(etomo):
+    """Rows taken off on either side move nothing but the index of the centre."""
+    folder = etomo()
+    size = {"tilt_image_dimensions": (4092, 5760)}
+    whole = imod_xf.read(folder, **size)
+    cut = imod_xf.read(folder, tomogram_dimensions=(4096, 5700, 1200), **size)
+    assert_allclose(cut[["dx", "dy"]], whole[["dx", "dy"]])
+    assert cut.attrs["tomogram_dimensions"] == {"ts": (4096, 5700, 1200)}
+
+
+def test_newstack_that_is_told_no_size_keeps_it(etomo):
+    newst = NEWST_COM.replace("SizeToOutputInXandY	4096,5760\n", "")
+    folder = etomo(newst=newst)
+    (folder / "ts.mrc").write_bytes(stack_header(4092, 5760, 1))
+    assert read(folder).attrs["tomogram_dimensions"] == {"ts": (4092, 5760, 1200)}
+    binned = etomo(newst=newst.replace("BinByFactor	1", "BinByFactor	2"), IMAGEBINNED=2)
+    assert read(binned).attrs["tomogram_dimensions"] == {}
+
+
 def _without(folder, name):
     (folder / name).unlink()
     return folder
@@ -496,6 +567,24 @@ def test_tilt_angles_elsewhere(etomo):
     with pytest.raises(ReadError, match=r"no tilt angles: .*ts.tlt does not exist.*tilt_angles="):
         read(folder)
     assert read(folder, tilt_angles=folder / "ts.rawtlt")["rotation_y"].tolist() == [-4]
+
+
+def test_x_tilts_of_another_length_count_only_if_one_is_not_zero(etomo):
+    folder = etomo(xf=FOUR, tlt="-3\n0\n3\n6\n", xtilt="0\n" * 3)
+    with pytest.warns(GuessWarning, match="expected 4 tilts about x, found 3, all of them 0"):
+        assert not read(folder)["rotation_x"].any()
+    (folder / "ts.xtilt").write_text("0\n0\n0.1\n")
+    with pytest.raises(ReadError, match=r"ts.xf has 4 views, ts.xtilt 3"):
+        read(folder)
+
+
+def test_a_local_file_that_is_the_global_one(etomo):
+    """AreTomo3's export names the .xf itself."""
+    read(etomo(LOCALFILE="ts.xf"))
+    renamed = NEWST_COM.replace("ts.xf", "old.xf")
+    read(etomo(LOCALFILE="old.xf", newst=renamed))
+    with pytest.warns(LossWarning, match="local alignment of tslocal.xf"):
+        read(etomo(LOCALFILE="tslocal.xf"))
 
 
 def test_x_tilts_that_tilt_does_not_use(etomo):
@@ -748,6 +837,49 @@ def test_excluded_images_get_identity_rows(tmp_path):
     assert (tmp_path / "ts.xf").read_text().splitlines() == lines
 
 
+def test_more_images_than_are_known(tmp_path):
+    """Of a model that says which images it has, and not how many there are."""
+    model = model_of(3, tilt_index=[2, 3, 4])
+    with pytest.warns(GuessWarning, match=r"images at 2 pos.*image 5 is the last.*-O images="):
+        write(model, tmp_path / "ts.xf")
+    assert len((tmp_path / "ts.xf").read_text().splitlines()) == 5
+    write(model, tmp_path / "ts.xf", images=7, overwrite=True)
+    assert len((tmp_path / "ts.xf").read_text().splitlines()) == 7
+    assert len((tmp_path / "ts.tlt").read_text().split()) == 7
+    assert "EXCLUDELIST2 1-2,6-7" in (tmp_path / "ts_tilt.com").read_text()
+    assert read(tmp_path).attrs["excluded"] == {"ts": [0, 1, 5, 6]}
+    with pytest.raises(WriteError, match="images=4: the model has an image 5"):
+        write(model, tmp_path / "ts.xf", images=4, overwrite=True)
+
+
+def test_rows_in_the_order_of_acquisition(tmp_path):
+    with pytest.warns(GuessWarning, match="in no order of tilt"):
+        report = write(model_of(3, rotation_y=[0.0, 3.0, -3.0]), tmp_path / "ts.xf")
+    assert "row n is image n" in report.assumed["order of the images"]
+    assert (tmp_path / "ts.tlt").read_text() == "0.0\n3.0\n-3.0\n"
+    model = model_of(3, rotation_y=[0.0, 3.0, -3.0], tilt_index=[1, 2, 0])
+    report = write(model, tmp_path / "ts.xf", overwrite=True)
+    assert "order of the images" not in report.assumed
+
+
+def test_half_pixels_are_written_where_the_tomogram_is_known(tmp_path):
+    model = model_of(5)
+    with pytest.warns(GuessWarning, match=r"size of the tomogram is not known.*up to 1.\d px off"):
+        cryotypes.write(model, tmp_path / "ts.xf")
+    plain = (tmp_path / "ts.xf").read_text()
+    model.attrs["tomogram_dimensions"] = {"ts": (200, 240, 80)}
+    with pytest.warns(GuessWarning, match=r"of the tilt images is not known; assumed to be even"):
+        report = cryotypes.write(model, tmp_path / "ts.xf", overwrite=True)
+    assert report.assumed["tilt_image_dimensions"] == "even"
+    even = (tmp_path / "ts.xf").read_text()
+    cryotypes.write(model, tmp_path / "ts.xf", overwrite=True, tilt_image_dimensions=(240, 200))
+    assert (tmp_path / "ts.xf").read_text() == even != plain
+    cryotypes.write(model, tmp_path / "ts.xf", overwrite=True, exact=False)
+    assert (tmp_path / "ts.xf").read_text() == plain
+    with pytest.raises(WriteError, match=r"needs tilt_image_dimensions= \(--tilt-image-size\)"):
+        cryotypes.write(model, tmp_path / "ts.xf", overwrite=True, exact=True)
+
+
 def test_what_was_read_is_written_back(etomo, tmp_path):
     """Magnification included; OFFSET and XAXISTILT are in the angles then."""
     matrix = 1.02 * np.array([[0.0819385, 0.9966374], [-0.9966374, 0.0819385]])
@@ -880,6 +1012,47 @@ def test_angles_out_of_order(tmp_path, text):
         imod_tlt.FORMAT.read(path)
     with pytest.warns(GuessWarning, match="alone"):
         assert len(imod_tlt.FORMAT.read(path, any_order=True)) == text.count("\n")
+
+
+def test_angles_behind_a_count(tmp_path):
+    path = tmp_path / "ts.tlt"
+    path.write_text("1 -60.0\n2 -57.0\n3 -54.0\n")
+    with pytest.raises(ReadError, match=r"counts from 1 to 3, which are no .*-O angle_column=2"):
+        imod_tlt.FORMAT.read(path)
+    with pytest.warns(GuessWarning, match="alone"):
+        model = imod_tlt.FORMAT.read(path, angle_column=2)
+    assert model["rotation_y"].tolist() == [-60, -57, -54]
+    assert model["tlt_column_1"].tolist() == [1, 2, 3]
+    with pytest.warns(GuessWarning, match="alone"):
+        assert imod_tlt.FORMAT.read(path, angle_column=1)["rotation_y"].tolist() == [1, 2, 3]
+    for column in (0, 3):
+        with pytest.raises(ReadError, match=f"angle_column={column}: the lines have 2 numbers"):
+            imod_tlt.FORMAT.read(path, angle_column=column)
+    # beside an .xf, too
+    (tmp_path / "ts.xf").write_text(VECTOR_XF * 3)
+    with pytest.raises(ReadError, match=r"counts from 1 to 3, which are no .*-O angle_column=2"):
+        read(tmp_path)
+    assert read(tmp_path, angle_column=2)["rotation_y"].tolist() == [-60, -57, -54]
+
+
+# cut from a real file of emClarity: section, two shifts, tilt, and the rest
+EMCLARITY = (
+    "{}\t00001.70\t00012.87\t{}\t000.000\t090.000\t0.9916872\t-0.0150265\t0.0150265\t0.9916873"
+    "\t6.000000e+01\t4.125000e-08\t-1.055924e+00\t1.000000e+00\t-3.909596e-06\t2.170000e-10"
+    "\t2.700000e-03\t1.968697e-12\t8.500000e-02\t3838\t3710\t41{}\n"
+)
+
+
+@pytest.mark.parametrize("more", ["", "\t1"], ids=["22 columns", "23 columns"])
+def test_angles_of_emclarity(tmp_path, more):
+    path = tmp_path / "ts.tlt"
+    rows = [(1, "059.300"), (4, "049.960"), (2, "056.190")]  # image 3 was taken out
+    path.write_text("".join(EMCLARITY.format(*row, more) for row in rows))
+    with pytest.warns(GuessWarning, match="column 4 of emClarity's table.*not understood"):
+        model = imod_tlt.FORMAT.read(path)
+    assert model["rotation_y"].tolist() == [59.3, 56.19, 49.96]
+    assert model["tilt_index"].tolist() == [0, 1, 3]
+    assert model["tlt_column_3"].tolist() == [12.87] * 3
 
 
 def test_angles_falling(tmp_path):

@@ -78,14 +78,8 @@ class Model:
 
     @property
     def pixel_spacing(self) -> float:
-        """Å per pixel; 0 if the model does not say."""
-        size, scale = self.header["pixsize"], self.header["xscale"]
-        power = _POWERS.get(self.header["units"])
-        if power is None or not (math.isfinite(size) and size > 0):
-            return 0.0
-        # the number that was meant, not the nearest of single precision
-        spacing = float(Decimal(str(np.float32(size))).scaleb(power + 10))
-        return spacing * scale if math.isfinite(scale) and scale > 0 else spacing
+        """Å per pixel: PIXSIZE, else that of the model's image; 0 if it does not say."""
+        return self.own_pixel_spacing or self._image_spacing()
 
     @pixel_spacing.setter
     def pixel_spacing(self, spacing: float) -> None:
@@ -97,17 +91,44 @@ class Model:
         self.header["pixsize"] = float(Decimal(repr(float(spacing))).scaleb(-10 - power))
 
     @property
+    def own_pixel_spacing(self) -> float:
+        """Å per pixel as the header has it (PIXSIZE); 0 if it is not set."""
+        size, scale = self.header["pixsize"], self.header["xscale"]
+        power = _POWERS.get(self.header["units"])
+        if power is None or not (math.isfinite(size) and size > 0):
+            return 0.0
+        # the number that was meant, not the nearest of single precision
+        spacing = float(Decimal(str(np.float32(size))).scaleb(power + 10))
+        return spacing * scale if math.isfinite(scale) and scale > 0 else spacing
+
+    @property
     def subset(self) -> tuple[float, float, float]:
         """Where the model's image begins in the whole image, in pixels (asciispec)."""
-        data = next((c[8:] for c in self.rest if c[:4] == b"MINX" and len(c) == 80), None)
-        if data is None or not self.header["flags"] & _IMAGE_ORIGIN:
+        values = self._image()
+        if values is None or not self.header["flags"] & _IMAGE_ORIGIN:
             return 0.0, 0.0, 0.0
-        values = _floats(data).reshape(6, 3)
         origin, scale, current = values[1], values[3], values[4]
         with np.errstate(all="ignore"):
             offset = (origin - current) / scale
         x, y, z = offset.tolist() if np.isfinite(offset).all() else (0.0, 0.0, 0.0)
         return x, y, z
+
+    def _image(self) -> Floats | None:
+        """Return MINX: scale, origin and tilt of the image; those of the model's, then its own."""
+        data = next((c[8:] for c in self.rest if c[:4] == b"MINX" and len(c) == 80), None)
+        return None if data is None else _floats(data).reshape(6, 3)
+
+    def _image_spacing(self) -> float:
+        """Å per pixel of the image, as its header has it; point2model sets nothing else.
+
+        1, which stands in the headers of images that do not know, says nothing.
+        """
+        values = self._image()
+        if values is None:
+            return 0.0
+        x, y, _ = (float(str(np.float32(scale))) for scale in values[3])
+        known = math.isfinite(x) and x > 0 and x != 1
+        return x if known and math.isclose(x, y, rel_tol=1e-4) else 0.0
 
 
 def parse_model(raw: bytes, path: Path) -> Model:

@@ -342,8 +342,8 @@ class Reading:
             )
         warnings.warn(
             f"{self.files.xf}: the raw stack is not there, nor is the size of its images stated; "
-            "assumed to be even: an odd one moves dx or dy by 0.5 px (give tilt_image_dimensions=, "
-            "--tilt-image-size)",
+            "assumed to be even: an odd one moves dx or dy by 0.5 px; give tilt_image_dimensions= "
+            "(--tilt-image-size)",
             GuessWarning,
             stacklevel=6,
         )

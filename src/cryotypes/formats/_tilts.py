@@ -326,9 +326,7 @@ class Tilts:
         return self.part[Labels.SHIFT].to_numpy(dtype=float)
 
 
-def one_experiment(
-    data: pd.DataFrame, path: Path, report: LossReport, *, stack: bool = True
-) -> Tilts:
+def one_experiment(data: pd.DataFrame, path: Path, report: LossReport) -> Tilts:
     """Take the only experiment of a model, and account for its name, its order and its columns.
 
     Parameters
@@ -338,8 +336,6 @@ def one_experiment(
         The file to be written.
     report : LossReport
         experiment_id, pixel_spacing and source are accounted for.
-    stack : bool
-        Whether the format goes by positions in a stack.
 
     Raises
     ------
@@ -367,8 +363,10 @@ def one_experiment(
     if spacings.any():
         report.lost["pixel_spacing"] = f"{spacings[0]:g} Å; the format has none"
     index = stack_order(data, path)
-    if stack and INDEX not in data and len(data) > 1:
-        _say_that_rows_are_the_stack(data, path, report)
+    if INDEX not in data and len(data) > 1:
+        report.assumed["order of the images"] = (
+            f"row n is image n of the stack, since the model has no {INDEX}"
+        )
     order = np.argsort(index, kind="stable")
     excluded = by_experiment(data, "excluded", name)
     if not all(isinstance(i, (int, np.integer)) and 0 <= i < _MOST for i in excluded):
@@ -390,21 +388,6 @@ def one_experiment(
         )
     report.kept += [INDEX, "excluded"] if INDEX in data or excluded else []
     return tilts
-
-
-def _say_that_rows_are_the_stack(data: pd.DataFrame, path: Path, report: LossReport) -> None:
-    report.assumed["order of the images"] = (
-        f"row n is image n of the stack, since the model has no {INDEX}"
-    )
-    steps = np.diff(data[Labels.ROTATION_Y].to_numpy(dtype=float))
-    if (steps > 0).any() and (steps < 0).any():
-        warnings.warn(
-            f"{path}: the rows are not sorted by tilt, and nothing says where their images lie in "
-            "the stack; assumed that row n is image n, as of a stack in the order of acquisition "
-            f"(if the stack is sorted by tilt, sort the rows; or give the model a {INDEX})",
-            GuessWarning,
-            stacklevel=6,
-        )
 
 
 def stack_order(data: pd.DataFrame, path: Path) -> NDArray[np.int64]:

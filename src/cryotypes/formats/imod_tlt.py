@@ -87,7 +87,7 @@ def read(
         row = int(np.argmax(np.sign(steps) != np.sign(steps[np.flatnonzero(steps)[0]]))) + 2
         raise ReadError(
             f"angle {row} ({angles[row - 1]:g}) is out of order; if the images really lie in this "
-            "order, give any_order=True (-O any_order=true)",
+            "order, give any_order=True (--any-order)",
             path,
         )
     _tilts.check_angles(angles, path)

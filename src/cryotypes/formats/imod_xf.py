@@ -43,6 +43,10 @@ if TYPE_CHECKING:
     from ._format import Head
     from ._tilts import Tilts
 
+_COMMAND_LINE = {
+    "tomogram_dimensions": "--tomogram-size",
+    "tilt_image_dimensions": "--tilt-image-size",
+}
 _ROWS = {None: conventions.IMOD_XF, "rx": conventions.IMOD_XF, "yz": conventions.IMOD_XF_SWAPPED}
 
 
@@ -236,10 +240,10 @@ def write(
     }
     report.kept += [name for name, size in sizes.items() if size is not None]
     tomogram, image = sizes["tomogram_dimensions"], sizes["tilt_image_dimensions"]
-    geometry = None if tomogram is None else _volume(tomogram, volume, known)
+    half = _is_exact(exact, known, sizes, tilts, path)
+    geometry = None if tomogram is None else _volume(tomogram, volume, known if half else {})
     exactly = None
-    if _is_exact(exact, known, sizes, tilts, path):
-        assert geometry is not None
+    if half and geometry is not None:
         exactly = geometry, image or _oddness(known, path, report)
     _tilts.lose_columns(data, [MAGNIFICATION], report)
     texts = _texts(tilts, path.stem, volume, geometry, exactly, image, path)
@@ -289,7 +293,9 @@ def _is_exact(
     missing = [name for name, size in sizes.items() if size is None]
     if stated and (tomogram is None or (asked and missing)):
         raise WriteError(
-            f"exact=True needs {'= and '.join(missing)}= (--tomogram-size, --tilt-image-size)", path
+            "exact=True needs "
+            + " and ".join(f"{name}= ({_COMMAND_LINE[name]})" for name in missing),
+            path,
         )
     if stated is None and tomogram is None:
         warnings.warn(
@@ -305,13 +311,13 @@ def _is_exact(
 
 def _oddness(known: dict[str, Any], path: Path, report: LossReport) -> tuple[int, int]:
     """Return a size that is as odd as that of the raw images: as they were read, else even."""
-    if known.get("exact") and "odd" in known:
+    if "odd" in known:
         x, y = (2 + bool(odd) for odd in known["odd"])
         return x, y
     report.assumed["tilt_image_dimensions"] = "even"
     warnings.warn(
         f"{path}: the size of the tilt images is not known; assumed to be even: an odd one moves "
-        "what IMOD makes by 0.5 px (give tilt_image_dimensions=, --tilt-image-size)",
+        "what IMOD makes by 0.5 px; give tilt_image_dimensions= (--tilt-image-size)",
         GuessWarning,
         stacklevel=5,
     )
@@ -321,7 +327,7 @@ def _oddness(known: dict[str, Any], path: Path, report: LossReport) -> tuple[int
 def _volume(tomogram: tuple[int, ...], volume: str, known: dict[str, Any]) -> ImodVolume:
     """Return the volume of the command files: as they were read, if it is that."""
     x, y, z = tomogram
-    if known.get("exact") and "geometry" in known:
+    if "geometry" in known:
         geometry = replace(ImodVolume(**known["geometry"]), mirrored=volume == "yz")
         if geometry.size == (x, y, z):
             return geometry

@@ -178,7 +178,7 @@ def write(
         If there are several experiments, or shifts whose pixel spacing is unknown.
     """
     report = LossReport(kept=["rotation_y", "rotation_z", "dx", "dy"])
-    tilts = _tilts.one_experiment(data, path, report, stack=False)
+    tilts = _tilts.one_experiment(data, path, report)
     known = data.attrs.get("warp_tomostar", {}).get(tilts.name, {})
     inverted = bool(known.get("inverted", True)) if inverted is None else inverted
     if inverted not in (True, False):

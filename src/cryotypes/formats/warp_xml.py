@@ -354,7 +354,7 @@ def write(data: pd.DataFrame, path: Path, *, overwrite: bool = False) -> LossRep
         If there are several experiments, or shifts whose pixel spacing is unknown.
     """
     report = LossReport(kept=["rotation_y", "rotation_z", "dx", "dy"])
-    tilts = _tilts.one_experiment(data, path, report, stack=False)
+    tilts = _tilts.one_experiment(data, path, report)
     report.lost.pop("pixel_spacing", None)
     spacing = float(tilts.part[Labels.PIXEL_SPACING].iloc[0]) if len(tilts.part) else 0.0
     if tilts.shifts.any() and not spacing > 0:

@@ -312,3 +312,19 @@ def test_sniffing(save):
     five = "data_global\n\nloop_\n_rlnTomoName\n_rlnTomoTiltSeriesStarFile\nTS_01 a.star\n"
     assert not sniff(Head.of(save(five)))
     assert not sniff(Head.of(save("data_\n\nloop_\n_rlnTomoName\n_rlnTomoTiltSeriesName\na b\n")))
+
+
+def test_a_size_may_be_counted_in_other_pixels(tmp_path):
+    """1000 × 1000 × 500 px of 5.4 Å are 4000 × 4000 × 2000 of the tilt series' 1.35."""
+    model = model_of(2).assign(pixel_spacing=1.35)
+    model.attrs.pop("tomogram_dimensions", None)
+    path = tmp_path / "relion4.star"
+    images = {"tilt_image_dimensions": (400, 300)}
+    size = {"tomogram_dimensions": (1000, 1000, 500), "tomogram_spacing": 5.4}
+    write(model, path, **images, **size)
+    assert "4000 4000 2000" in path.read_text()
+    for given in (size, {"tomogram_dimensions": (4000, 4000, 2000)}):
+        again = cryotypes.read_projection_model(path, **images, **given)
+        assert_allclose(again[["dx", "dy"]], model[["dx", "dy"]], atol=1e-8)
+    with pytest.raises(ValueError, match="each above 0"):
+        cryotypes.read_projection_model(path, **images, tomogram_dimensions=(0, 0, 0))

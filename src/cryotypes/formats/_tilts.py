@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from cryotypes._sizes import tomogram_size
 from cryotypes.conventions import decode_tilts
 from cryotypes.errors import GuessWarning, ReadError, WriteError
 from cryotypes.names import strip_path_and_suffix
@@ -253,6 +254,31 @@ def dimensions(given: Any, count: int, name: str) -> tuple[int, ...] | None:
     if len(size) != count or min(size) < 1:
         raise ValueError(f"{name}: expected {'x, y, z'[: 3 * count - 2]}, found {given!r}")
     return size
+
+
+def tomogram_pixels(
+    given: Any, spacing: float | None, pixel_spacing: float
+) -> tuple[int, int, int] | None:
+    """Return the size of a tomogram that was given, in whole pixels of a tilt series.
+
+    Parameters
+    ----------
+    given : (x, y, z), or dict of these by experiment, optional
+    spacing : float, optional
+        Å per pixel in which it is counted; by default the tilt series'.
+    pixel_spacing : float
+        Å per pixel of the tilt series, 0 if unknown.
+
+    Raises
+    ------
+    ValueError
+        If it is no size, or cannot be scaled.
+    """
+    size = tomogram_size(given, spacing, tilt_series=pixel_spacing)
+    if size is None:
+        return None
+    x, y, z = (round(n) for n in size.in_pixels(pixel_spacing))
+    return x, y, z
 
 
 def spacing_given(given: float | None) -> float | None:

@@ -74,6 +74,7 @@ def read(
     pixel_spacing: float | None = None,
     tilt_image_dimensions: Sequence[int] | None = None,
     tomogram_dimensions: Sequence[int] | None = None,
+    tomogram_spacing: float | None = None,
     mirror_z: bool | None = None,
 ) -> pd.DataFrame:
     """Read the alignments of all tomograms into one ProjectionModel.
@@ -86,7 +87,9 @@ def read(
     tilt_image_dimensions : (x, y), optional
         Size of the tilt images in pixels; by default that of the stacks which the file names.
     tomogram_dimensions : (x, y, z), optional
-        Size of the unbinned tomograms; by default what the file states.
+        In pixels of the unbinned tilt series; by default what the file states.
+    tomogram_spacing : float, optional
+        Å per pixel in which tomogram_dimensions is counted; by default that of the tilt images.
     mirror_z : bool, optional
         What becomes of matrices with a mirror in them (of an import without flipZ); others stay
         as they are. True: the result is that of the tomogram with its slices in reverse order,
@@ -116,7 +119,7 @@ def read(
         path,
         _tilts.spacing_given(pixel_spacing),
         _tilts.dimensions(tilt_image_dimensions, 2, "tilt_image_dimensions"),
-        _tilts.dimensions(tomogram_dimensions, 3, "tomogram_dimensions"),
+        (tomogram_dimensions, tomogram_spacing),
         mirror_z,
     )
     return reading.model()
@@ -130,7 +133,7 @@ class _Reading:
         path: Path,
         spacing: float | None,
         image: tuple[int, ...] | None,
-        tomogram: tuple[int, ...] | None,
+        tomogram: tuple[Any, float | None],
         mirror_z: bool | None,
     ) -> None:
         self.path, self.spacing, self.image = path, spacing, image
@@ -245,8 +248,9 @@ class _Reading:
         return result
 
     def _tomogram_size(self, row: Mapping[str, Any]) -> tuple[int, ...] | None:
-        if self.tomogram is not None:
-            return self.tomogram
+        given = _tilts.tomogram_pixels(*self.tomogram, self._spacing(row))
+        if given is not None:
+            return given
         sizes = [row.get(label) for label in _SIZES]
         whole = all(isinstance(n, (int, float)) and 0 < n < 1e9 for n in sizes)
         return tuple(int(n) for n in sizes) if whole else None  # type: ignore[arg-type]
@@ -374,6 +378,7 @@ def write(
     overwrite: bool = False,
     tilt_image_dimensions: Sequence[int] | None = None,
     tomogram_dimensions: Sequence[int] | None = None,
+    tomogram_spacing: float | None = None,
 ) -> LossReport:
     """Write all tomograms into one file.
 
@@ -386,7 +391,9 @@ def write(
     tilt_image_dimensions : (x, y), optional
         Size of the tilt images in pixels, where the model's attrs do not state it.
     tomogram_dimensions : (x, y, z), optional
-        Size of the unbinned tomograms, where the model's attrs do not state it.
+        In pixels of the unbinned tilt series, where the model's attrs do not state it.
+    tomogram_spacing : float, optional
+        Å per pixel in which tomogram_dimensions is counted; by default that of the model.
 
     Raises
     ------
@@ -397,7 +404,6 @@ def write(
         "tilt_image_dimensions": _tilts.dimensions(
             tilt_image_dimensions, 2, "tilt_image_dimensions"
         ),
-        "tomogram_dimensions": _tilts.dimensions(tomogram_dimensions, 3, "tomogram_dimensions"),
     }
     report = LossReport(
         kept=[*Labels.ROTATION, *Labels.SHIFT, "experiment_id", "pixel_spacing", "columns"]
@@ -407,6 +413,10 @@ def write(
     rows, blocks = [], []
     for name, part in data.groupby(Labels.EXPERIMENT_ID, sort=False):
         name = str(name)
+        spacing = float(part[Labels.PIXEL_SPACING].iloc[0])
+        given["tomogram_dimensions"] = _tilts.tomogram_pixels(
+            tomogram_dimensions, tomogram_spacing, spacing
+        )
         sizes = {what: size or dimensions_of(data, what, name) for what, size in given.items()}
         for what, size in sizes.items():
             if size is None:

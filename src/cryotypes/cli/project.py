@@ -78,7 +78,9 @@ def project(
     _check_targets(output, plot, overwrite)
     options = given(others, **options, alignment_spacing=alignment_spacing)
     posesets, models = _read(poses, alignment, format_name, options)
-    matches = match(posesets, models, names=names, regex=regex)
+    with warnings.catch_warnings():  # projecting says it, too, and of the chosen ones only
+        warnings.filterwarnings("ignore", message=".*outside their tomogram")
+        matches = match(posesets, models, names=names, regex=regex)
     chosen = _chosen(matches.values(), experiments)
     _report_unmatched(matches.unmatched)
     sizes = {name: options[name] for name in _OWN if name in options}

@@ -18,6 +18,7 @@ from .errors import (
     WriteError,
 )
 from .formats._format import Head, suffix_of
+from .formats._strangers import by_its_beginning, stranger
 from .registry import formats, get_format
 
 if TYPE_CHECKING:
@@ -91,6 +92,9 @@ def _not_recognised(path: Path, kind: Kind | None) -> str:
     if found and kind is not None:
         listing = " or ".join(f"{f.title} ({KINDS[f.kind]})" for f in found)
         return f"expected {KINDS[kind]}, found {listing}"
+    known = stranger(Head.of(path))
+    if known is not None:
+        return known
     suffix = suffix_of(path)
     named = [f.title for f in formats().values() if f.read is not None and suffix in f.suffixes]
     if named:
@@ -161,7 +165,19 @@ def _read(path: str | PathLike[str], kind: Kind, name: str | None, options: dict
         raise UnknownFormatError(f"expected {KINDS[kind]}; {found.name} is {KINDS[found.kind]}")
     if not path.exists() and not (found.sniff is not None and found.sniff(Head(path, b""))):
         raise FileNotFoundError(f"{path} does not exist")
-    return found.read(path, **check_options(found.read, options, f"reading {found.name}"))
+    options = check_options(found.read, options, f"reading {found.name}")
+    head = Head.of(path) if path.is_file() else None
+    strange = head is not None and found.sniff is not None and not found.sniff(head)
+    if not strange or head is None:
+        return found.read(path, **options)
+    if (other := by_its_beginning(head)) is not None:
+        raise ReadError(other, path)
+    try:
+        return found.read(path, **options)
+    except ReadError as error:
+        if (other := stranger(head)) is not None:
+            raise ReadError(other, path) from error
+        raise
 
 
 def check_options(

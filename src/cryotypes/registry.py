@@ -54,8 +54,22 @@ def get_format(name: str) -> Format:
     """
     known = formats()
     if name not in known:
-        raise UnknownFormatError(f"no format {name!r}; there is {', '.join(sorted(known))}")
+        near = _near(str(name), known)
+        meant = f" (did you mean {' or '.join(near)}?)" if near else ""
+        raise UnknownFormatError(f"no format {name!r}{meant}; there is {', '.join(sorted(known))}")
     return known[name]
+
+
+def _near(name: str, known: dict[str, Format]) -> list[str]:
+    """Name the formats that may be meant: by a part of the name, a suffix, or a slip."""
+    import difflib
+
+    short = name.lower().strip(". ").replace("_", "-").replace(" ", "-")
+    if not short:
+        return []
+    near = [n for n in known if short in n or n in short]
+    near = near or [n for n, format in known.items() if f".{short}" in format.suffixes]
+    return sorted(near)[:4] or difflib.get_close_matches(short, known, n=3, cutoff=0.6)
 
 
 def register_format(format: Format) -> None:

@@ -229,7 +229,7 @@ BAD = {
         b"data_p\nloop_\n_rlnCoordinateX #1\n_rlnCoordinateY #2\n1 2\nhere 4\n",
         "block 'p', column rlnCoordinateX, row 2: expected a finite number, found 'here'",
     ),
-    "other.star": (b"data_x\n_rlnFoo 1\n", "the content is not what a .star file holds here"),
+    "other.star": (b"data_x\n_rlnFoo 1\n", "whose blocks and labels are not known here"),
     "noise.mrc": (bytes(range(256)) * 8, "the content is not what a .mrc file holds here"),
     "unknown.xyz1": (b"hello", "no known format has the suffix '.xyz1'"),
     "damaged.star.gz": (b"\x1f\x8bnot really", "damaged compressed file"),
@@ -242,7 +242,7 @@ BAD = {
         "--tomograms tomograms.star",
     ),
     "spacing.star": (
-        b"data_\nloop_\n_rlnCoordinateX\n_rlnOriginXAngst\n10 5\n",
+        b"data_\nloop_\n_rlnCoordinateX\n_rlnCoordinateY\n_rlnOriginXAngst\n10 9 5\n",
         "need the pixel size of the coordinates, which the file does not state: give "
         "--pixel-spacing",
     ),

@@ -219,8 +219,13 @@ def without(text: str, *labels: str) -> str:
 def test_columns_that_are_absent(save, tmp_path):
     positions = ("cisTEMOriginalXPosition", "cisTEMOriginalYPosition")
     shifts, psi = ("cisTEMXShift", "cisTEMYShift"), "cisTEMAnglePsi"
-    (one, _) = read(save(without(STAR, *positions, *shifts)))
+    with pytest.warns(GuessWarning, match="no positions"):
+        (one, _) = read(save(without(STAR, *positions, *shifts)))
     assert not one.position.any()
+    report = cryotypes.write(one, tmp_path / "without.star", format="cistem-star")
+    assert "position" in report.assumed
+    assert "position" not in report.kept
+    assert "_cisTEMOriginalXPosition" not in (tmp_path / "without.star").read_text()
     assert one.shift is None
     flat = read(save(without(STAR, "cisTEMAngleTheta", "cisTEMAnglePhi")))[0]
     expected = Rotation.from_euler("z", 70, degrees=True).inv()

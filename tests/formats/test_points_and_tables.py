@@ -434,11 +434,14 @@ def test_pytom_refuses(save, old, new, message):
 
 def test_pytom_without_picking(save, tmp_path):
     path = save('<ParticleList><Particle Filename="a.em"/></ParticleList>', "list.xml")
-    poses = the_one(pytom_xml.read(path))
+    with pytest.warns(GuessWarning, match="no positions"):
+        poses = the_one(pytom_xml.read(path))
     assert poses.experiment_id == "list"
     assert poses.shift is poses.orientation is None
     report = pytom_xml.write([poses], tmp_path / "b.xml")
     assert report.lost == {"orientation": "unknown, written as zero angles"}
+    assert "position" in report.assumed
+    assert "position" not in report.kept
     assert 'Origin=""' in (tmp_path / "b.xml").read_text()
 
 
@@ -490,7 +493,6 @@ def test_text_of_more_columns_needs_their_names(save, tmp_path):
         ("1 2 3\n4 5 six\n", "line 2, z: expected a number, found 'six'"),
         ("1 2 nan\n", "line 1, z"),
         ("1 2 1_0\n", "line 1, z"),
-        ("", "empty"),
     ],
 )
 def test_text_names_the_bad_line(save, text, message):

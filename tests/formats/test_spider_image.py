@@ -84,14 +84,18 @@ def test_stack_flag(tmp_path):
     np.testing.assert_array_equal(read(path).data, numbers((5, 7, 6))[:3])
 
 
-@pytest.mark.parametrize(
-    ("word", "spacing"), [(0, 0), (2.7, 2.7), (-1, 0), (math.nan, 0), (math.inf, 0)]
-)
-def test_pixel_spacing(tmp_path, word, spacing):
+@pytest.mark.parametrize("word", [0, -1, math.nan, math.inf])
+def test_no_pixel_spacing_is_no_news(tmp_path, word):
     path = tmp_path / "a.spi"
     path.write_bytes(by_hand(numbers((5, 7, 6)), w38=word))
+    assert spider_image.read(path).pixel_spacing == 0
+
+
+def test_pixel_spacing(tmp_path):
+    path = tmp_path / "a.spi"
+    path.write_bytes(by_hand(numbers((5, 7, 6)), w38=2.7))
     with pytest.warns(GuessWarning, match="pixel_spacing=") as caught:
-        assert spider_image.read(path).pixel_spacing == spacing
+        assert spider_image.read(path).pixel_spacing == 2.7
     assert caught[0].filename == __file__
     assert spider_image.read(path, pixel_spacing=1.5, experiment_id="b").pixel_spacing == 1.5
 

@@ -129,6 +129,9 @@ def _poses(posesets: list[Any]) -> dict[str, Any]:
         for p in posesets
     ]
     unknown = []
+    located = any((p.metadata or {}).get("located") is not False for p in posesets)
+    if not located:
+        unknown.append("positions: the file has none")
     if any(not p.pixel_spacing for p in posesets):
         unknown.append("pixel spacing: give --pixel-spacing")
     if first.orientation is None:
@@ -147,7 +150,7 @@ def _poses(posesets: list[Any]) -> dict[str, Any]:
         "dimensions": metadata.get("ndim", 3),
         "shift": any(p.shift is not None for p in posesets),
         "orientation": any(p.orientation is not None for p in posesets),
-        "position_range": _range(position),
+        "position_range": _range(position) if located else None,
         "blocks": list(metadata.get("blocks", {})),
         "columns": metadata.get("labels") or ([] if features is None else list(features.columns)),
         "experiments": experiments,
@@ -257,10 +260,12 @@ def _headline(facts: dict[str, Any]) -> str:
     if facts["kind"] == "poses":
         dialect = f" {facts['dialect']}" if facts["dialect"] else ""
         has = [name for name in ("shift", "orientation") if facts[name]]
+        lacking = facts["particles"] and facts["position_range"] is None
+        least = "no positions" if lacking else "positions only"
         parts = [
             f"{facts['format']}{dialect}: {facts['particles']} particles "
             f"({facts['dimensions']}D) in {_count(len(facts['experiments']), 'experiment')}",
-            f"with {' and '.join(has)}" if has else "positions only",
+            f"with {' and '.join(has)}" if has else least,
         ]
         if facts["position_range"]:
             low, high = facts["position_range"]

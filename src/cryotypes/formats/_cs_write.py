@@ -227,7 +227,7 @@ class _Writer:
         located = "location/center_x_frac" in self.types
         if not len(particles) and not located:
             return {}
-        if not self.foreign and not located and not particles.position.any():
+        if not particles.located:
             return {}
         size = self._size()
         self.height = size[:, 1]

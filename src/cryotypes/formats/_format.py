@@ -62,6 +62,11 @@ class Head:
         """The data as text; whatever is not UTF-8 is replaced."""
         return self.data.decode("utf-8", errors="replace")
 
+    @cached_property
+    def words(self) -> frozenset[bytes]:
+        """The words of the data, as blanks and line ends part them."""
+        return frozenset(self.data.split())
+
 
 def suffix_of(path: Path) -> str:
     """Return the lower-case suffix without a compression's: ``.mrc`` of ``a.MRC.gz``."""

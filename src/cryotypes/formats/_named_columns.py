@@ -64,6 +64,8 @@ class Named:
         Å per pixel, instead of the table's.
     experiment_id : str, optional
         Instead of the table's.
+    nameless : bool
+        Nothing says that three columns are x, y, z.
     """
 
     own: bool = False
@@ -72,6 +74,7 @@ class Named:
     unit: Unit = "pixel"
     pixel_spacing: float | None = None
     experiment_id: str | None = None
+    nameless: bool = False
 
 
 def check_version(version: str, path: Path) -> None:
@@ -99,7 +102,8 @@ def decode(
     Warns
     -----
     GuessWarning
-        If shifts or orientations are recognised by their columns' names alone.
+        If shifts or orientations are recognised by their columns' names alone, or what has no
+        names looks like angles.
     """
     columns = _resolve(table, path, named)
     n = table.height
@@ -112,6 +116,8 @@ def decode(
     per_pixel = spacing[:, None]
     flat = "z" not in columns
     written = numbers(table, [columns.get(axis) for axis in POSITION], path)
+    if named.nameless:
+        _doubt_angles(written, path)
     place = replace(CRYOTYPES.place, unit=named.unit, zero=(named.index_base,) * 3)
     particles = Particles(
         position=decode_position(written, place, per_pixel),
@@ -176,6 +182,27 @@ def _resolve(table: pl.DataFrame, path: Path, named: Named) -> dict[str, str]:
             )
         found |= {name: found.get(name, name) for name in group}
     return found
+
+
+def _doubt_angles(written: Floats, path: Path) -> None:
+    """Warn of three nameless columns that can hardly be positions.
+
+    Lists of angles, which template matching searches, have rows of zeros, negative angles, or
+    radians throughout; particles are not in the corner of a tomogram, and not outside.
+    """
+    if len(written) < 2 or (np.abs(written) > 360).any():
+        return
+    fractions = bool(((written >= 0) & (written <= 1)).all())  # another doubt
+    radians = bool((np.abs(written) < 6.3).all() and (written % 1).any()) and not fractions
+    if radians or (written < 0).any() or (written == 0).all(axis=1).any():
+        warnings.warn(
+            f"{path}: nothing names the three columns, and they may be angles (no number is beyond "
+            "360, and some are negative, all 0, or all small); assumed that they are x, y, z in "
+            "pixels; name them with columns= (--columns) if they are, and do not read the file as "
+            "particles if they are angles",
+            GuessWarning,
+            stacklevel=4,
+        )
 
 
 def _missing(expected: str, table: pl.DataFrame) -> str:

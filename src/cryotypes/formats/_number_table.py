@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from cryotypes.errors import ReadError
+from cryotypes.errors import GuessWarning, ReadError
 
-from ._format import reading_bytes, warn_if_cut
+from ._format import Head, reading_bytes, warn_if_cut
 from ._star import _squeeze
 
 if TYPE_CHECKING:
@@ -37,6 +38,40 @@ def read_text(path: Path) -> bytes:
         raise ReadError("expected a text file, found binary data", path)
     raw = raw.removeprefix(b"\xef\xbb\xbf")
     return raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in raw else raw
+
+
+def is_empty_list(head: Head) -> bool:
+    """Whether a head is that of a file of no bytes: pickers leave these for images without any."""
+    return not head.data and head.path.is_file()
+
+
+def warn_of_empty_list(path: Path) -> None:
+    """Warn that a file of no bytes is taken for a list without particles.
+
+    Warns
+    -----
+    GuessWarning
+    """
+    warnings.warn(
+        f"{path}: the file is empty; assumed that there are no particles, as pickers write it (if "
+        "it was cut, copy it again)",
+        GuessWarning,
+        stacklevel=4,
+    )
+
+
+def read_list(path: Path) -> bytes:
+    """Read the text of a list of particles, see `read_text`; it may be empty.
+
+    Warns
+    -----
+    GuessWarning
+        If it is.
+    """
+    if is_empty_list(Head.of(path)):
+        warn_of_empty_list(path)
+        return b""
+    return read_text(path)
 
 
 def read_numbers(

@@ -56,6 +56,8 @@ class Particles:
         As in a PoseSet; features' index is the row in the file.
     metadata : list of dict
         Of the PoseSets that were joined.
+    located : bool
+        Whether positions are known; if not, they are 0.
     """
 
     position: Floats
@@ -66,6 +68,7 @@ class Particles:
     orientation: Rotation | None = None
     features: pd.DataFrame | None = None
     metadata: list[dict[str, Any]] = field(default_factory=list)
+    located: bool = True
 
     def __len__(self) -> int:
         return len(self.position)
@@ -126,7 +129,8 @@ def to_posesets(
         _doubt_fractions(particles.position, source, fractions)
 
     def metadata_of(name: str, spacing: float) -> dict[str, Any]:
-        return dict(metadata(name, spacing) if callable(metadata) else metadata)
+        own = dict(metadata(name, spacing) if callable(metadata) else metadata)
+        return own if particles.located else {**own, LOCATED: False}
 
     n = len(particles)
     features = particles.features
@@ -174,6 +178,42 @@ def to_posesets(
         )
     warn_outside(result, str(source))
     return result
+
+
+LOCATED = "located"  # in metadata: False if the file has no positions, and they are 0
+
+
+def warn_of_no_positions(path: Path, labels: str) -> None:
+    """Warn that a file of particles has no positions where others of its format have some.
+
+    Warns
+    -----
+    GuessWarning
+    """
+    warnings.warn(
+        f"{path}: the particles have no positions ({labels}); they are given as 0 0 0, which is no "
+        "place: read the file that they were extracted from, if positions matter",
+        GuessWarning,
+        stacklevel=4,
+    )
+
+
+def is_located(poses: PoseSet) -> bool:
+    """Whether positions are known; those of a file that has none are 0."""
+    metadata = getattr(poses, "metadata", None) or {}
+    return metadata.get(LOCATED) is not False or bool(np.asarray(poses.position).any())
+
+
+def account_for_positions(posesets: Sequence[PoseSet], report: LossReport) -> bool:
+    """Say whether positions are kept, and tell if any are known."""
+    located = [is_located(poses) for poses in posesets if len(poses.position)]  # type: ignore[arg-type]
+    if all(located):
+        report.kept.append("position")
+    elif any(located):
+        report.assumed["position"] = "0 0 0 of particles whose source has no positions"
+    else:
+        report.assumed["position"] = "0 0 0, or left out: the source has no positions"
+    return any(located) or not located
 
 
 MULTIPLY = "multiply them by the tomogram's size"
@@ -283,7 +323,7 @@ def _account(
 ) -> None:
     from cryotypes.names import strip_path_and_suffix
 
-    report.kept.append("position")
+    particles.located = account_for_positions(posesets, report)
     if particles.shift is not None and "shift" in keeps:
         report.kept.append("shift")
     elif particles.shift is not None:
@@ -349,4 +389,5 @@ def take(particles: Particles, order: NDArray[np.int64]) -> Particles:
         orientation=None if orientation is None else orientation[order],
         features=None if features is None else features.iloc[order],
         metadata=particles.metadata,
+        located=particles.located,
     )

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from cryotypes.image import Image
 
 WIDEST = 1 << 20  # pixels; wider rows or columns mean another byte order or another format
-UNKNOWN_SPACING = "no pixel spacing in the file, 0 (unknown) is assumed; state pixel_spacing="
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,7 @@ def spacing_of(
     def from_header(metadata: dict[str, Any]) -> tuple[float, str]:
         value = float(metadata[stored]) if stored else 0.0
         if not (math.isfinite(value) and value > 0):
-            return 0.0, UNKNOWN_SPACING
+            return 0.0, ""  # unknown, as in most files of these formats: no news
         value = float(f"{value:.7g}")  # single precision
         return value, (
             f"{value:g} Å per pixel, as the header says, are assumed, though most programs do not "

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
     from ._format import Head
 
+PARTICLES_FILE, TOMOGRAMS_FILE = "rlnTomoParticlesFile", "rlnTomoTomogramsFile"
+DATA_FILE = "rlnExperimentalDataStarFile"  # of an optimiser.star: its particles
+NAMING = (PARTICLES_FILE, TOMOGRAMS_FILE, DATA_FILE)
+
 
 @dataclass(frozen=True)
 class Tomogram:
@@ -59,21 +63,18 @@ def project_directory(path: Path) -> Path:
 
 def has_labels(head: Head, *labels: str) -> bool:
     """Whether a head is STAR text with at least one of these labels."""
-    if b"data_" not in head.data:
-        return False
-    words = set(head.data.split())
-    return any(f"_{label}".encode() in words for label in labels)
+    return b"data_" in head.data and any(f"_{label}".encode() in head.words for label in labels)
 
 
 def is_optimisation_set(head: Head) -> bool:
     """Whether a head is that of RELION's optimisation_set.star."""
-    return has_labels(head, "rlnTomoParticlesFile", "rlnTomoTomogramsFile")
+    return has_labels(head, PARTICLES_FILE, TOMOGRAMS_FILE)
 
 
 def read_optimisation_set(path: Path) -> dict[str, str]:
-    """Return label to file name of an optimisation set; empty if the file is none."""
+    """Return label to file name of an optimisation set or optimiser; empty if the file is none."""
     for block in read_star(path):
-        if "rlnTomoParticlesFile" in block.table or "rlnTomoTomogramsFile" in block.table:
+        if not set(NAMING).isdisjoint(block.table.columns):
             if block.table.height != 1:
                 found = block.table.height
                 raise ReadError(f"expected one optimisation set, found {found} rows", path)
@@ -90,7 +91,7 @@ def named_file(entries: Mapping[str, str], label: str, path: Path) -> Path:
         If it names none, or a file that does not exist.
     """
     if label not in entries:
-        raise ReadError(f"the optimisation set has no {label}", path)
+        raise ReadError(f"the file has no {label}", path)
     found = resolve(entries[label], path)
     if found is None:
         raise ReadError(

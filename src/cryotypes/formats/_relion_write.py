@@ -25,6 +25,7 @@ from cryotypes.poseset._operations import changed
 from . import _relion
 from . import _relion_labels as labels
 from ._files import writing_bytes
+from ._poses import account_for_positions
 from ._relion_optics import Optics
 from ._star import Block, write_star
 
@@ -110,6 +111,8 @@ class _Writer:
         sizes: tuple[Any, float | None],
         ndim: int | None,
     ) -> None:
+        # nothing has to be known of an experiment that has no row
+        posesets = [p for p in posesets if len(p.position)] or posesets  # type: ignore[arg-type]
         self.path, self.posesets = path, list(posesets)
         self.metadata = [getattr(p, "metadata", None) or {} for p in posesets]
         self.known = {} if tomograms is None else _relion.read_tomograms(tomograms)
@@ -120,7 +123,9 @@ class _Writer:
         if self.dialect.tomography:
             self.ndim = 3  # z left out would be the tomogram's centre
         self.counts = [len(p.position) for p in posesets]  # type: ignore[arg-type]
-        self.report = LossReport(kept=["position", "experiment_id", "pixel_spacing"])
+        self.report = LossReport()
+        self.located = account_for_positions(self.posesets, self.report)
+        self.report.kept += ["experiment_id", "pixel_spacing"]
         if not self.dialect.shifts:
             self._bake_shifts()
         self._look_outside()
@@ -319,6 +324,8 @@ class _Writer:
             ]
             dimensions = np.repeat(np.array(scaled).reshape(-1, 3), self.counts, axis=0)
             written = encode_position(position, place, spacing, dimensions)
+        elif not self.located:
+            return {}
         else:
             written = encode_position(self.optics.in_file_pixels(position), place, 1.0)
         return dict(zip(names[: self.ndim], written.T, strict=False))

@@ -40,6 +40,11 @@ _MISSING = "<NA>"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # of Windows editors
 # only blanks, tabs and line ends part words, not all that Unicode calls a space
 _TOKEN = re.compile(r"\"([^\n]*?)\"(?=[ \t\n]|$)|'([^\n]*?)'(?=[ \t\n]|$)|(#[^\n]*)|([^ \t\n]+)")
+# other programs indent a block's name; a row may begin so, too, but not with labels after it
+_INDENTED = re.compile(
+    rb"(?:\A|(?<=\n))[ \t]+(data_[^\s#]*)[ \t]*(?:#[^\n]*)?\n"
+    rb"(?=(?:[ \t]*(?:#[^\n]*)?\n)*[ \t]*(?:loop_\s|_))"
+)
 _NEEDS_QUOTES = r"^$|\s|^[\"'#_$]|^(data_|loop_|save_|stop_|global_)"
 
 
@@ -117,7 +122,7 @@ def _find_blocks(raw: bytes) -> Iterator[tuple[str, int, int]]:
 
     A row may begin with a path such as ``data_2024/a.mrc``; a block's line has nothing else on it.
     """
-    found = []
+    found = _find_indented(raw)
     position = 0 if raw.startswith(b"data_") else raw.find(b"\ndata_") + 1
     while raw.startswith(b"data_", position):
         end_of_line = raw.find(b"\n", position)
@@ -129,9 +134,20 @@ def _find_blocks(raw: bytes) -> Iterator[tuple[str, int, int]]:
         position = raw.find(b"\ndata_", end_of_line) + 1
         if position == 0:
             break
+    found.sort(key=lambda block: block[1])
     ends = [start for _, start, _ in found[1:]] + [len(raw)] * bool(found)
     for (name, _, body), end in zip(found, ends, strict=True):
         yield name, body, end
+
+
+def _find_indented(raw: bytes) -> list[tuple[str, int, int]]:
+    """Find the blocks whose name does not begin its line: name, start, end of the line."""
+    if b" data_" not in raw and b"\tdata_" not in raw:
+        return []
+    return [
+        (m[1][5:].decode("utf-8", errors="replace"), m.start(), m.end())
+        for m in _INDENTED.finditer(raw)
+    ]
 
 
 def _read_block(raw: bytes, name: str, start: int, end: int, path: Path) -> Block:

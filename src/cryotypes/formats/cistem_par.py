@@ -98,6 +98,7 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> list[PoseSet]:
         shift=decode_shift(written, CISTEM.offset, pixel_spacing or 1.0),
         orientation=decode_orientation(angles, CISTEM.turn),
         features=to_pandas(table.drop("psi", "theta", "phi", "shx", "shy")),
+        located=False,
     )
     comments = [line.decode("utf-8", errors="replace") for line in _COMMENT.findall(raw)]
     return to_posesets(particles, path, {"format": NAME, "ndim": 2, "comments": comments})

@@ -35,7 +35,7 @@ from cryotypes.names import strip_path_and_suffix
 
 from ._files import writing_bytes
 from ._format import Format, Head, reading_bytes
-from ._poses import Particles, factorize, join, to_posesets
+from ._poses import Particles, factorize, join, to_posesets, warn_of_no_positions
 from ._relion import has_labels, to_pandas, to_polars
 from ._star import Block, parse_star, write_star
 
@@ -103,6 +103,8 @@ def read(
     offset = CISTEM.offset
     assert offset is not None
     position = rows.vectors(_POSITIONS)
+    if position is None and rows.table.height:
+        warn_of_no_positions(path, f"{_POSITIONS[0]}, …")
     if position is not None:
         spacing = rows.need_spacing(position)
         position = decode_position(position, _place(first_pixel), spacing)
@@ -120,6 +122,7 @@ def read(
         shift=shift,
         orientation=None if angles is None else decode_orientation(angles, CISTEM.turn),
         features=to_pandas(rows.table.select(pl.exclude(sorted(rows.used)))),
+        located=position is not None,
     )
     metadata = {
         "format": NAME,
@@ -258,7 +261,7 @@ def _table(particles: Particles, report: LossReport, first_pixel: int | None) ->
     foreign = len(read) < len(particles.metadata)
     label = {m["experiment_label"] for m in read} if not foreign else {_IMAGE}
     columns = _poses(particles, _place(first_pixel))
-    if not foreign and not particles.position.any() and not set(_POSITIONS) & set(labels):
+    if not particles.located:
         columns = {n: c for n, c in columns.items() if n not in _POSITIONS}
     for name in label - {None}:
         columns[str(name)] = particles.names

@@ -26,7 +26,13 @@ from . import _relion
 from ._boxes import HEIGHT, WIDTH, box_sizes, refuse_z, whole_numbers
 from ._files import writing_bytes
 from ._format import Format, Head
-from ._number_table import looks_like_numbers, number_rows, read_numbers, read_text
+from ._number_table import (
+    is_empty_list,
+    looks_like_numbers,
+    number_rows,
+    read_list,
+    read_numbers,
+)
 from ._poses import Particles, join, lose_features, to_posesets
 from ._star import Block, find_block_names, read_star, write_star
 
@@ -46,10 +52,12 @@ _TEXT = ("x", "y", "Width", "Height", "Confidence", "EstWidth", "EstHeight")
 
 
 def sniff(head: Head) -> bool:
-    """STAR with a block cryolo; or rows of five to seven numbers in a file called .cbox."""
+    """STAR with a block cryolo; or rows of five to seven numbers, or nothing, in a .cbox."""
     if b"data_" in head.data:
         return "cryolo" in find_block_names(head.data) and b"_CoordinateX" in head.data
-    return head.suffix == ".cbox" and looks_like_numbers(head.data, range(5, 8))
+    if head.suffix != ".cbox":
+        return False
+    return is_empty_list(head) or looks_like_numbers(head.data, range(5, 8))
 
 
 def read(path: Path, *, pixel_spacing: float | None = None) -> list[PoseSet]:
@@ -71,8 +79,13 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> list[PoseSet]:
     ------
     ReadError
         If the boxes are not numbers, or some have a Z and some have none.
+
+    Warns
+    -----
+    GuessWarning
+        If the file is empty.
     """
-    raw = read_text(path)
+    raw = read_list(path)
     spacing = pixel_spacing or 0.0
     if b"data_" in raw:
         particles, metadata = _read_star(path, spacing)

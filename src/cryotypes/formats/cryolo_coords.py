@@ -18,7 +18,13 @@ from cryotypes.names import strip_path_and_suffix
 
 from ._files import writing_bytes
 from ._format import Format, Head
-from ._number_table import looks_like_numbers, number_rows, read_numbers, read_text
+from ._number_table import (
+    is_empty_list,
+    looks_like_numbers,
+    number_rows,
+    read_list,
+    read_numbers,
+)
 from ._poses import MULTIPLY, Particles, join, lose_features, to_posesets
 
 if TYPE_CHECKING:
@@ -31,8 +37,10 @@ _KEEPS = frozenset({"position"})
 
 
 def sniff(head: Head) -> bool:
-    """Rows of three numbers in a file called .coords."""
-    return head.suffix == ".coords" and looks_like_numbers(head.data, range(3, 4))
+    """Rows of three numbers, or nothing, in a file called .coords."""
+    if head.suffix != ".coords":
+        return False
+    return is_empty_list(head) or looks_like_numbers(head.data, range(3, 4))
 
 
 def read(
@@ -52,8 +60,13 @@ def read(
     ------
     ReadError
         If a line is not three finite numbers.
+
+    Warns
+    -----
+    GuessWarning
+        If the file is empty, or coordinates look like fractions of the tomogram's size.
     """
-    table = read_numbers(read_text(path), path, ("x", "y", "z"), required=3)
+    table = read_numbers(read_list(path), path, ("x", "y", "z"), required=3)
     spacing = np.full(len(table), pixel_spacing or 0.0)
     particles = Particles(
         position=decode_position(table, _place(imod_half_pixel), spacing[:, None]),

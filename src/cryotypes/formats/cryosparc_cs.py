@@ -126,6 +126,7 @@ def read(
         shift=shift,
         orientation=orientation,
         features=rows.features(field),
+        located=located,
     )
     metadata = {
         "format": NAME,

@@ -102,8 +102,8 @@ def read(
     Warns
     -----
     GuessWarning
-        If shifts or quaternions are recognised by their columns' names alone, or the last line
-        may be cut.
+        If shifts or quaternions are recognised by their columns' names alone, columns without
+        names may be angles or fractions of the tomogram's size, or the last line may be cut.
     """
     with reading_bytes(path) as file:
         data: bytes = file.read()
@@ -117,9 +117,9 @@ def read(
     comments, body = _split(data.removeprefix(b"\xef\xbb\xbf"))
     facts = _facts(comments, path)
     table = _parse(body, facts.get("types"), path)
-    named = Named(
-        VERSION_KEY in facts, columns, float(index_base), unit, pixel_spacing, experiment_id
-    )
+    own = VERSION_KEY in facts
+    nameless = columns is None and not own and _is_headless(body)
+    named = Named(own, columns, float(index_base), unit, pixel_spacing, experiment_id, nameless)
     return decode(table, path, named, {"format": NAME})
 
 
@@ -169,13 +169,18 @@ def _is_number(text: str) -> bool:
     return True
 
 
+def _is_headless(body: bytes) -> bool:
+    line = body.split(b"\n", 1)[0].decode().rstrip("\r")
+    return all(map(_is_number, _cells(line, _separator(line))))
+
+
 def _parse(body: bytes, types: dict[str, Any] | None, path: Path) -> pl.DataFrame:
     line = body.split(b"\n", 1)[0].decode().rstrip("\r")
     separator = _separator(line)
     cells = _cells(line, separator)
     if not cells:
         raise ReadError("expected a header with x, y, z, found none", path)
-    headless = all(map(_is_number, cells))
+    headless = _is_headless(body)
     if headless and len(cells) != 3:
         raise ReadError(f"expected a header, or 3 numbers a line, found {len(cells)} numbers", path)
     twice = next((c for c in cells if cells.count(c) > 1), None)

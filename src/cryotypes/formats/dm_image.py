@@ -23,7 +23,6 @@ from cryotypes.names import strip_path_and_suffix
 
 from ._format import Format, Head, compression_of
 from ._image_data import checked_spacing
-from ._raw_image import UNKNOWN_SPACING
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -411,7 +410,9 @@ def _spacing(axes: list[_Axis], is_stack: bool) -> tuple[float, str]:
     if not x:
         units = axes[-1].units
         if not units or units in _UNITS:
-            return 0.0, UNKNOWN_SPACING
+            return 0.0, (
+                "no pixel spacing in the file, 0 (unknown) is assumed; state pixel_spacing="
+            )
         return 0.0, (
             f"the pixels are calibrated in {units!r}, which is no length; 0 (unknown) is assumed; "
             "state pixel_spacing="

@@ -98,11 +98,6 @@ def read(
         Python's own, if the file is missing or cannot be read.
     ReadError
         If it is cut, damaged, or not an EM file.
-
-    Warns
-    -----
-    GuessWarning
-        If the pixel spacing is not given: it is 0, unknown.
     """
     spacing = spacing_of(pixel_spacing)
     return read_image(Path(path), _HEADER, _parse, stack, spacing, experiment_id)

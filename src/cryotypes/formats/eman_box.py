@@ -7,6 +7,7 @@ fifth column means (-1 and -2 in helices) is not verified; it is kept as a featu
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,14 +15,20 @@ import pandas as pd
 
 from cryotypes.conventions import _table as conventions
 from cryotypes.conventions import decode_position, encode_position
-from cryotypes.errors import ReadError
+from cryotypes.errors import GuessWarning, ReadError
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 
 from ._boxes import box_sizes, refuse_z, whole_numbers
 from ._files import writing_bytes
 from ._format import Format, Head
-from ._number_table import looks_like_numbers, number_rows, read_numbers, read_text
+from ._number_table import (
+    is_empty_list,
+    looks_like_numbers,
+    number_rows,
+    read_list,
+    read_numbers,
+)
 from ._poses import Particles, join, lose_features, to_posesets
 
 if TYPE_CHECKING:
@@ -38,8 +45,10 @@ _KEEPS = frozenset({"position"})
 
 
 def sniff(head: Head) -> bool:
-    """Rows of four or five numbers in a file called .box."""
-    return head.suffix == ".box" and looks_like_numbers(head.data, range(4, 6))
+    """Rows of four or five numbers, or nothing, in a file called .box."""
+    if head.suffix != ".box":
+        return False
+    return is_empty_list(head) or looks_like_numbers(head.data, range(4, 6))
 
 
 def read(path: Path, *, pixel_spacing: float | None = None) -> list[PoseSet]:
@@ -60,19 +69,17 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> list[PoseSet]:
     Raises
     ------
     ReadError
-        If a line is not four or five numbers, or a box has no size.
+        If a line is not four or five numbers, or a size is below 0.
+
+    Warns
+    -----
+    GuessWarning
+        If boxes have a size of 0, whose corner is their centre; or if the file is empty.
     """
-    table = read_numbers(read_text(path), path, _COLUMNS, required=4, finite=4)
+    table = read_numbers(read_list(path), path, _COLUMNS, required=4, finite=4)
     n, sizes = len(table), np.zeros((len(table), 3))
     sizes[:, :2] = table[:, 2:4]
-    bad = (sizes[:, :2] <= 0).any(axis=1)
-    if bad.any():
-        row = int(bad.argmax())
-        raise ReadError(
-            f"row {row + 1}: expected a box with a width and height above 0, found "
-            f"{sizes[row, :2].tolist()}",
-            path,
-        )
+    _check_sizes(sizes[:, :2], path)
     corners = np.column_stack([table[:, :2], np.zeros(n)])
     rest = range(2, table.shape[1] if n else 4)
     spacing = np.full(n, pixel_spacing or 0.0)
@@ -86,6 +93,26 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> list[PoseSet]:
     )
     whole = bool((corners == np.rint(corners)).all())
     return to_posesets(particles, path, {"format": "eman-box", "ndim": 2, "whole_pixels": whole})
+
+
+def _check_sizes(sizes: Floats, path: Path) -> None:
+    """Refuse sizes below 0, and warn of boxes without one."""
+    negative = ~(sizes >= 0).all(axis=1)
+    if negative.any():
+        row = int(negative.argmax())
+        raise ReadError(
+            f"row {row + 1}: expected a box with a width and height of 0 or above, found "
+            f"{sizes[row].tolist()}",
+            path,
+        )
+    without = int((sizes == 0).any(axis=1).sum())
+    if without:
+        warnings.warn(
+            f"{path}: {without} of {len(sizes)} boxes have a width or height of 0; assumed that "
+            "there x and y are the centre (correct the file if they are a box's corner)",
+            GuessWarning,
+            stacklevel=3,
+        )
 
 
 def write(

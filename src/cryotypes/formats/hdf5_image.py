@@ -8,11 +8,10 @@ https://support.hdfgroup.org/documentation/hdf5/latest/
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cryotypes.errors import GuessWarning, ReadError
+from cryotypes.errors import ReadError
 from cryotypes.names import strip_path_and_suffix
 
 from . import eman2_hdf
@@ -68,11 +67,6 @@ def read(
         If it is damaged, or not exactly one dataset may be meant; the message lists them.
     MissingPackageError
         If h5py is not installed.
-
-    Warns
-    -----
-    GuessWarning
-        If the pixel spacing is not given.
     """
     from cryotypes.image import Image
 
@@ -87,13 +81,6 @@ def read(
         data = HdfArray(path, [Part(name)], shape, found.dtype.newbyteorder("="), found.chunks)
     if stack and len(shape) != 3:
         raise ReadError(f"{name}: a stack has three dimensions, found shape {shape}", path)
-    if pixel_spacing is None:
-        warnings.warn(
-            f"{path}: HDF5 does not say the pixel spacing; assumed 0 (unknown), state it with "
-            "pixel_spacing=",
-            GuessWarning,
-            stacklevel=2,
-        )
     return Image(
         data=data,
         experiment_id=strip_path_and_suffix(path.name) if experiment_id is None else experiment_id,

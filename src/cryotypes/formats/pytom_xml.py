@@ -34,7 +34,14 @@ from cryotypes.names import strip_path_and_suffix
 
 from ._files import writing_bytes
 from ._format import Format, Head, reading_bytes
-from ._poses import Particles, factorize, join, lose_features, to_posesets
+from ._poses import (
+    Particles,
+    factorize,
+    join,
+    lose_features,
+    to_posesets,
+    warn_of_no_positions,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,6 +98,9 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> list[PoseSet]:
     features, order = _features(particles)
     assert PYTOM.offset is not None
     spacing = np.full((n, 1), pixel_spacing or 0.0)
+    located = places is not None or not n
+    if not located:
+        warn_of_no_positions(path, "PickPosition")
     places = np.zeros((n, 3)) if places is None else places
     table = Particles(
         position=decode_position(places, PYTOM.place, spacing),
@@ -100,6 +110,7 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> list[PoseSet]:
         shift=None if shifts is None else decode_shift(shifts, PYTOM.offset, spacing),
         orientation=None if angles is None else decode_orientation(angles, PYTOM.turn),
         features=features,
+        located=located,
     )
     metadata = {
         "format": NAME,

@@ -35,10 +35,12 @@ from cryotypes.names import strip_path_and_suffix
 from . import _relion
 from . import _relion_labels as labels
 from ._format import Format, Head
-from ._poses import Particles, factorize, to_posesets
+from ._poses import Particles, factorize, to_posesets, warn_of_no_positions
 from ._relion_labels import Columns, Dialect
+from ._relion_listed import FILE_LABELS, with_listed
 from ._relion_write import write
 from ._star import Block, read_star
+from ._strangers import other_star
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,10 +63,14 @@ _PARTICLE_LABELS = (
 
 
 def sniff(head: Head) -> bool:
-    """STAR text with coordinates, angles or image names; or an optimisation set."""
+    """STAR text with coordinates, angles or image names; or a file that names one."""
+    if other_star(head) is not None:  # of these, only an optimiser names particles
+        return _relion.has_labels(head, _relion.DATA_FILE)
     if _relion.has_labels(head, "rlnTomoTiltSeriesStarFile", "rlnTomoNominalStageTiltAngle"):
         return False
-    return _relion.has_labels(head, *_PARTICLE_LABELS, "rlnTomoParticlesFile")
+    return _relion.has_labels(
+        head, *_PARTICLE_LABELS, *FILE_LABELS, _relion.PARTICLES_FILE, _relion.DATA_FILE
+    )
 
 
 def read(
@@ -86,7 +92,8 @@ def read(
     Parameters
     ----------
     path : path
-        A particle STAR file, or an optimisation_set.star that names one.
+        A particle STAR file; an optimisation_set.star or a refinement's …_optimiser.star that
+        names one; or a list of files of coordinates (autopick.star, lists to be imported).
     tomograms : path, optional
         tomograms.star or optimisation_set.star, for the sizes that centred coordinates need. By
         default the optimisation sets beside the file are asked, then a tomograms.star beside it.
@@ -121,16 +128,13 @@ def read(
     Warns
     -----
     GuessWarning
-        If the pixel size of the coordinates is doubtful; if tomograms.star states another pixel
-        size of the tilt series than the particle file (RELION goes by tomograms.star); if
-        particles lie outside their tomogram, or coordinates look like fractions of its size.
+        If there are no coordinates; if their pixel size is doubtful; if tomograms.star states
+        another pixel size of the tilt series than the particle file (RELION goes by
+        tomograms.star); if particles lie outside their tomogram, or coordinates look like
+        fractions of its size.
     """
-    is_set = _relion.is_optimisation_set(Head.of(path))
-    entries = _relion.read_optimisation_set(path) if is_set else {}
-    if entries:
-        tomograms = tomograms or _relion.named_file(entries, "rlnTomoTomogramsFile", path)
-        path = _relion.named_file(entries, "rlnTomoParticlesFile", path)
-    blocks = read_star(path)
+    path, tomograms = _followed(path, tomograms)
+    blocks = with_listed(read_star(path), path, experiments or ())
     particles = _particle_block(blocks, path)
     optics = next((b.table for b in blocks if b.name == "optics" and b is not particles), None)
     dialect = labels.dialect_of(set(particles.table.columns), optics is not None)
@@ -158,6 +162,25 @@ def _only(table: pl.DataFrame, dialect: Dialect, experiments: Sequence[str]) -> 
         return table
     some = table.filter(table[label].cast(pl.String).is_in(list(experiments)))
     return some if len(some) else table
+
+
+def _followed(
+    path: Path, tomograms: str | PathLike[str] | None
+) -> tuple[Path, str | PathLike[str] | None]:
+    """Find the particles, and the tomograms, that an optimisation set or an optimiser names."""
+    head = Head.of(path)
+    naming = _relion.is_optimisation_set(head) or _relion.has_labels(head, _relion.DATA_FILE)
+    entries = _relion.read_optimisation_set(path) if naming else {}
+    if _relion.DATA_FILE in entries:
+        named = entries.get(_relion.TOMOGRAMS_FILE)
+        beside = None if named is None else _relion.resolve(named, path)
+        return _relion.named_file(entries, _relion.DATA_FILE, path), tomograms or beside
+    if entries:
+        tomograms = tomograms or _relion.named_file(entries, _relion.TOMOGRAMS_FILE, path)
+        return _relion.named_file(entries, _relion.PARTICLES_FILE, path), tomograms
+    if (other := other_star(head)) is not None:
+        raise ReadError(other, path)
+    return path, tomograms
 
 
 def _particle_block(blocks: list[Block], path: Path) -> Block:
@@ -254,6 +277,7 @@ class _Rows:
         self.used: set[str] = set()
         self.picker_centre = self.normalised = False
         self.centred = any(name in self.table for name in labels.CENTRED)
+        self.located = self.centred or any(name in self.table for name in labels.COORDINATES)
         self.experiment_label = next((x for x in _experiments(dialect) if x in self.table), None)
         if self.experiment_label is not None:
             self.used.add(self.experiment_label)
@@ -374,16 +398,14 @@ class _Rows:
         return factorize(names.to_list())
 
     def position(self) -> NDArray[np.float64]:
-        """Decode positions; particles without coordinates are at 0."""
+        """Decode positions; particles without coordinates are at 0, and that is said."""
         place = self.dialect.convention.place
         if self.normalised:
             place = conventions.WARP_NORMALISED.place
         elif self.picker_centre and self.centred:
             place = conventions.RELION_5_PICKER.place
         if not self.centred and not self.normalised:
-            written = self.vectors(labels.COORDINATES)
-            written = np.zeros((self.table.height, 3)) if written is None else written
-            return decode_position(written, place, self.spacing[:, None])
+            return decode_position(self._coordinates(), place, self.spacing[:, None])
         columns = labels.COORDINATES if self.normalised else labels.CENTRED
         missing = [name for name in columns if name not in self.table]
         written = self.vectors(columns)
@@ -391,6 +413,19 @@ class _Rows:
             raise ReadError(f"expected {', '.join(columns)}, found no {missing[0]}", self.path)
         spacing = self.need_spacing("coordinates")
         return decode_position(written, place, spacing, self._dimensions())
+
+    def _coordinates(self) -> NDArray[np.float64]:
+        """Return coordinates in pixels as (n, 3), zeros where the file has none."""
+        written = self.vectors(labels.COORDINATES)
+        if written is None and not self.table.height:
+            return np.zeros((0, 3))
+        if written is None:
+            warn_of_no_positions(self.path, "rlnCoordinateX, …")
+            return np.zeros((self.table.height, 3))
+        missing = [name for name in labels.COORDINATES[:2] if name not in self.table]
+        if missing:
+            raise ReadError(f"expected rlnCoordinateX and Y, found no {missing[0]}", self.path)
+        return written
 
     @cached_property
     def _tomograms(self) -> tuple[NDArray[np.int64], NDArray[np.int64], list[TomogramSize | None]]:
@@ -464,6 +499,7 @@ class _Rows:
             shift=shift,
             orientation=orientation,
             features=_relion.to_pandas(rest, pd.RangeIndex(self.table.height)),
+            located=self.located,
         )
         sizes: dict[tuple[str, float], TomogramSize] = {}
         if self.dialect.tomography:

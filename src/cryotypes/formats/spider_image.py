@@ -96,7 +96,8 @@ def read(
     Warns
     -----
     GuessWarning
-        If the pixel spacing is not given: the header's, else 0, unknown.
+        If the pixel spacing is not given and that of the header, a field that most programs do
+        not fill, is taken.
     """
     spacing = spacing_of(pixel_spacing, "pixsiz")
     return read_image(Path(path), _HEADER, _parse, stack, spacing, experiment_id)

@@ -18,6 +18,7 @@ from cryotypes.loss import LossReport
 from ._files import writing_bytes
 from ._format import Format, Head, reading_bytes, warn_if_cut
 from ._named_columns import EULER, POSITION, QUATERNION, SHIFT, Named, Unit, decode, encode
+from ._number_table import is_empty_list, warn_of_empty_list
 from ._poses import join, lose_features
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ _NONE = "# x y z\n"
 
 
 def sniff(head: Head) -> bool:
-    """Lines of three numbers; in a file called .xyz, lines of any two or more.
+    """Lines of three numbers; in a file called .xyz, lines of any two or more; or nothing.
 
     AreTomo3's ``…_TLT.txt`` has three numbers in a line, too: tilt, order, dose.
     """
@@ -39,12 +40,14 @@ def sniff(head: Head) -> bool:
         return False
     if head.path.stem.upper().endswith("_TLT"):
         return False
+    if not head.data:  # anything may be called .txt
+        return head.suffix != ".txt" and is_empty_list(head)
     text = head.text.lstrip("\ufeff")
     if len(head.data) >= 1 << 16:
         text = text.rpartition("\n")[0]  # the last line may be cut
     lines = [words for line in text.splitlines() if (words := _words(line))]
     if not lines:
-        return bool(head.data) and head.suffix == ".xyz" and not text.strip(" \t\r\n#xyz")
+        return head.suffix == ".xyz" and not text.strip(" \t\r\n#xyz")
     widths = {len(words) for words in lines}
     fitting = widths == {3} or (head.suffix == ".xyz" and len(widths) == 1 and max(widths) > 1)
     return fitting and all(_is_number(word) for words in lines for word in words)
@@ -96,7 +99,8 @@ def read(
     Warns
     -----
     GuessWarning
-        If the last line may be cut.
+        If the file is empty or its last line may be cut, or the columns may be angles, or
+        fractions of the tomogram's size.
     """
     names = list(POSITION if columns is None else columns)
     if len(set(names)) != len(names) or not {"x", "y"} <= set(names):
@@ -104,7 +108,7 @@ def read(
     with reading_bytes(path) as file:
         data: bytes = file.read()
     if not data:
-        raise ReadError("the file is empty", path)
+        warn_of_empty_list(path)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -112,7 +116,9 @@ def read(
     warn_if_cut(data, path)
     values = _values(text, names, path)
     table = pl.DataFrame({name: values[:, i] for i, name in enumerate(names)})
-    named = Named(True, None, float(index_base), unit, pixel_spacing, experiment_id)
+    named = Named(
+        True, None, float(index_base), unit, pixel_spacing, experiment_id, nameless=columns is None
+    )
     metadata = {"format": NAME} | ({} if columns is None else {"columns": names})
     return decode(table, path, named, metadata)
 

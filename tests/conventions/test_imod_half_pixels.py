@@ -17,7 +17,12 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 
-from cryotypes.conventions._imod import ImodVolume, axis_displacement, half_pixels
+from cryotypes.conventions._imod import (
+    ImodVolume,
+    axis_displacement,
+    half_pixels,
+    largest_half_pixels,
+)
 
 # c_ali: 100/2 - 0.5, 80/2 - 0.5; c_vol: 50 - 0.5, 39.5, 40 - 20 - 0.5
 PLAIN = ImodVolume((100, 80), 40)
@@ -168,3 +173,52 @@ def test_half_pixels_of_the_worked_series():
     aligned, _ = half_pixels(rotations, volume, (3832, 3708))
     plain, _ = half_pixels(rotations, replace(volume, full=None), (3832, 3708))
     assert_allclose(aligned - plain, [[4 * 0.5 - 2, 0]], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("raw", "binning", "expected"),
+    [
+        # newstack: 481 × 403 by 2 gives 241 × 202, one pixel too many, all of it on one side:
+        # it sees the centre, 240 and 201, at half a pixel less
+        ((481, 403), 2, (-0.5, -0.5)),
+        ((481, 402), 2, (-0.5, -0.5)),
+        ((481, 403), 4, (-0.5, -0.5)),
+        ((481, 403), 1, (0, 0)),
+        ((481, 403), 3, (0, 0)),
+        ((482, 402), 2, (-0.5, -0.5)),
+    ],
+)
+def test_half_pixels_of_odd_raw_images_that_are_binned(raw, binning, expected):
+    _, found = half_pixels(np.zeros((1, 3)), replace(PLAIN, binning=binning), raw)
+    assert found.tolist() == list(expected)
+
+
+def test_half_pixels_of_a_tomogram_cut_about_its_centre():
+    """90 × 83 × 39 of 100 × 80 × 40: c_vol is at 49.5 - 5, 39.5 + 1.5, 19.5 - 0.5 of it.
+
+    N // 2 is 45, 41, 19.
+    """
+    rotations = np.array([[0, 0, 0], [0, 90, 0], [90, 0, 0.0]])
+    aligned, _ = half_pixels(rotations, PLAIN, (200, 300), (90, 83, 39))
+    assert_allclose(aligned, [[0.5, 0], [0, 0], [0.5, 0]], atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("rotation", "binning", "largest"),
+    [
+        # untilted: raw (0 or -0.5) + volume (0.5 even; 0.5 in x, 0 in y odd): (0.5, 0.5) at most
+        ((0, 0, 0), 1, 0.5 * 2**0.5),
+        # upside down: x turns to -0.5 and adds to -0.5, y as before
+        ((0, 180, 0), 1, (1 + 0.25) ** 0.5),
+        # half a turn about z: -0.5 - 0.5, in both
+        ((0, 0, 180), 1, 2**0.5),
+    ],
+)
+def test_the_largest_half_pixels_by_hand(rotation, binning, largest):
+    assert_allclose(largest_half_pixels(np.array([rotation], float), binning), largest)
+
+
+def test_the_largest_half_pixels_are_those_of_the_worst_tilt():
+    tilts = np.array([[0, 0, 0.0], [0, 180, 0], [0, 0, 0]])
+    assert_allclose(largest_half_pixels(tilts), 1.25**0.5)
+    assert largest_half_pixels(np.zeros((0, 3))) == 0

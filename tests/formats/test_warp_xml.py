@@ -435,3 +435,31 @@ def test_a_real_file_of_warptools(shared_data, tmp_path):
     assert model["pixel_spacing"].unique().tolist() == [0.7303]
     write(model, tmp_path / "gs04_ts_003.xml")
     assert canonical((tmp_path / "gs04_ts_003.xml").read_bytes()) == canonical(path.read_bytes())
+
+
+@pytest.mark.parametrize(
+    ("image", "volume", "said"),
+    [
+        ((400, 300), (200, 400, 100), ""),
+        ((401, 300), (200, 400, 100), r"\(images of 401 × 300 px\)"),
+        ((400, 300), (200, 400, 101), r"\(volume of 200 × 400 × 101 px\)"),
+    ],
+)
+def test_odd_sizes_are_doubtful(save, tmp_path, image, volume, said):
+    """Half of an odd size lies between pixels, N // 2 does not."""
+    texts = (", ".join(f"{n * 1.35:g}" for n in size) for size in (image, volume))
+    sizes = 'ImageDimensionsAngstrom="{}" VolumeDimensionsAngstrom="{}"'.format(*texts)
+    model = model_of(1)
+    model.attrs = {
+        "tilt_image_dimensions": {"ts": image},
+        "tomogram_dimensions": {"ts": volume},
+    }
+    path = save(xml(attributes=sizes), "ts.xml")
+    if not said:
+        read(path)
+        write(model, tmp_path / "out.xml")
+        return
+    with pytest.warns(GuessWarning, match=f"half a pixel apart where a size is odd {said}"):
+        read(path)
+    with pytest.warns(GuessWarning, match=f"half a pixel apart where a size is odd {said}"):
+        write(model, tmp_path / "out.xml")

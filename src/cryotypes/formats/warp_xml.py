@@ -35,6 +35,7 @@ from ._files import writing_bytes
 from ._format import Format, Head, reading_bytes
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -136,7 +137,30 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> pd.DataFrame:
         "warp": {name: text},
     }
     _warn_of_losses(root, spacing, sizes.get("tilt_image_dimensions"), path)
+    _doubt_centres(sizes, path)
     return model
+
+
+def _doubt_centres(sizes: Mapping[str, tuple[int, ...]], path: Path) -> None:
+    """Warn of odd sizes, whose centres are half a pixel from ours.
+
+    Warns
+    -----
+    GuessWarning
+    """
+    odd = [
+        f"{what} of {' × '.join(map(str, sizes[key]))} px"
+        for key, what in (("tomogram_dimensions", "volume"), ("tilt_image_dimensions", "images"))
+        if any(n % 2 for n in sizes.get(key, ()))
+    ]
+    if odd:
+        warnings.warn(
+            f"{path}: Warp's centre is half of a size, ours is pixel N // 2, half a pixel apart "
+            f"where a size is odd ({', '.join(odd)}); assumed to be the same: up to 0.5 px along "
+            "each odd axis (pad or crop to even sizes to be exact)",
+            GuessWarning,
+            stacklevel=5,
+        )
 
 
 def _text(path: Path) -> str:
@@ -533,10 +557,10 @@ def _set_sizes(
         param.set("Value", _plain(spacing))
     if spacing:
         report.kept.append("pixel_spacing")
-    for key, attribute in SIZES.items():
-        size = dimensions_of(data, key, name)
-        if size is None:
-            continue
+    sizes = {key: size for key in SIZES if (size := dimensions_of(data, key, name)) is not None}
+    _doubt_centres(sizes, path)
+    for key, size in sizes.items():
+        attribute = SIZES[key]
         if not spacing:
             report.lost[key] = "in angstrom in the file, and the pixel spacing is unknown"
             continue

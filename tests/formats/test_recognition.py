@@ -88,6 +88,14 @@ BYTES = {
     "a.png": (b"\x89PNG\r\n\x1a\n" + bytes(20), "picture"),
     "poses.pkl": (b"\x80\x04\x95" + bytes(20), "pickle"),
     "utf16.star": ("data_\nloop_\n_rlnCoordinateX\n".encode("utf-16"), "UTF-8"),
+    "TS_1_CTF.txt": (
+        b"# Columns: #1 micrograph number; #2\n   1 25951.4 24469.3 88.1 0 -0.01 24.6\n",
+        "CTFFIND",
+    ),
+    "Metrics.csv": (
+        b"Tilt_Series,Thickness(Pix),Tilt_Axis\na.mrc,2240,90.59\n",
+        "AreTomo3's table",
+    ),
     "a.tar": (bytes(257) + b"ustar\0" + bytes(300), "tar archive"),
 }
 
@@ -122,15 +130,29 @@ def test_strangers_are_of_no_format(tmp_path):
     assert all(": " not in row.what and row.advice for row in (*BEGINNINGS, *STAR))
 
 
-@pytest.mark.parametrize("fill", [b" ", b"\n ", b" data_", b"_", b"\"'", b"#\n", b"\n data_a\n"])
-def test_recognition_takes_linear_time(fill, tmp_path):
+FILLS = (b" ", b"\n ", b" data_", b"_", b"\"'", b"#\n", b"\n data_a\n", b"<!-- a -->\n", b"<?a?>")
+
+
+@pytest.mark.parametrize("begin", [b"data_\n", b"<?xml version='1.0'?>\n", b"[ZValue", b"#", b""])
+@pytest.mark.parametrize("fill", FILLS)
+def test_recognition_takes_linear_time(begin, fill, tmp_path):
     """Of a long file only the head is looked at, and each byte a few times."""
     path = tmp_path / "a.star"
-    path.write_bytes((b"data_\n" + fill * (1 << 20))[: 1 << 20])
+    path.write_bytes((begin + fill * (1 << 20))[: 1 << 20])
     start = time.monotonic()
     _candidates(path)
     with pytest.raises(UnknownFormatError):
         identify(path)
+    assert time.monotonic() - start < 2
+
+
+@pytest.mark.parametrize("word", [b'"a ', b"'a ", b"\"'a ", b'"" '])
+def test_many_quotes_take_linear_time(word, save):
+    row = b"1 2 a " + word * 20000 + b"\n"
+    path = save(b"data_\nloop_\n_rlnCoordinateX\n_rlnCoordinateY\n_rlnMicrographName\n" + row)
+    start = time.monotonic()
+    with pytest.raises(ReadError, match=r"line 6: expected 3 values"):
+        ct.read_poses(path)
     assert time.monotonic() - start < 2
 
 
@@ -261,6 +283,7 @@ def test_positions_that_are_not_there_are_not_invented(save, tmp_path):
 def test_half_a_position_is_refused(save):
     with pytest.raises(ReadError, match="no rlnCoordinateY"):
         ct.read_poses(save("data_\nloop_\n_rlnCoordinateX\n1\n"))
+    assert len(ct.read_poses(save("data_\nloop_\n_rlnCoordinateX\n"))[0]) == 0
 
 
 def test_boxes_without_size_are_centres(save):

@@ -39,7 +39,8 @@ _NUMERIC = re.compile(
 _MISSING = "<NA>"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # of Windows editors
 # only blanks, tabs and line ends part words, not all that Unicode calls a space
-_TOKEN = re.compile(r"\"([^\n]*?)\"(?=[ \t\n]|$)|'([^\n]*?)'(?=[ \t\n]|$)|(#[^\n]*)|([^ \t\n]+)")
+_WORD = re.compile(r"[^ \t\n]+")
+_CLOSING = {sign: re.compile(rf"{sign}(?=[ \t\n]|$)") for sign in "\"'"}
 # other programs indent a block's name; a row may begin so, too, but not with labels after it
 _INDENTED = re.compile(
     rb"(?:\A|(?<=\n))[ \t]+(data_[^\s#]*)[ \t]*(?:#[^\n]*)?\n"
@@ -218,11 +219,19 @@ class _RaggedError(Exception):
 def _split_line(line: str) -> list[str]:
     """Split a line into words; quotes keep blanks, a comment begins with # at a word's start."""
     words = []
-    for match in _TOKEN.finditer(line):
-        double, single, comment, word = match.groups()
-        if comment is not None:
-            break
-        words.append(next(text for text in (double, single, word) if text is not None))
+    unclosed: set[str] = set()  # what is not closed after here, is not closed after there either
+    found = _WORD.search(line)
+    while found is not None and line[found.start()] != "#":
+        start, end = found.span()
+        sign, word = line[start], found[0]
+        if sign in _CLOSING and sign not in unclosed:
+            closing = _CLOSING[sign].search(line, start + 1)
+            if closing is None:
+                unclosed.add(sign)
+            else:
+                word, end = line[start + 1 : closing.start()], closing.end()
+        words.append(word)
+        found = _WORD.search(line, end)
     return words
 
 

@@ -87,6 +87,16 @@ BEGINNINGS = (
         "read the file it was made of (for cryoDRGN, the particles' .star or .cs)",
         (b"\x80\x03", b"\x80\x04\x95", b"\x80\x05\x95"),
     ),
+    Stranger(
+        "a table of defocus fits (CTFFIND, AreTomo)",
+        "read the alignment beside it (.aln, .xf)",
+        (b"# output from ctffind", b"# columns: #1 micro", b"# columns: #1 - micro"),
+    ),
+    Stranger(
+        "AreTomo3's table of how good its tilt series are",
+        "read their alignments (.aln)",
+        (b"tilt_series,thickness(pix)",),
+    ),
     Stranger("a database (SQLite)", "export its tables as .csv", (b"sqlite format 3\0",)),
     Stranger("text in UTF-16", "save it as UTF-8", (b"\xff\xfe", b"\xfe\xff")),
 )

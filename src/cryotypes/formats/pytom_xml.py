@@ -33,7 +33,7 @@ from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 
 from ._files import writing_bytes
-from ._format import Format, Head, reading_bytes
+from ._format import XML_PROLOGUE, Format, Head, reading_bytes
 from ._poses import (
     Particles,
     factorize,
@@ -59,7 +59,7 @@ _VALUES = {"Score": "Value", "Class": "Name"}  # elements of which one attribute
 _PICK = ("X", "Y", "Z", "Origin")
 _ORDER = ("Wedge", "InfoGUI", "Score", "Class")
 _UNFIT = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_PROLOGUE = re.compile(r"\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*)*<ParticleList[\s/>]", re.DOTALL)
+_PROLOGUE = re.compile(f"{XML_PROLOGUE}<ParticleList[\\s/>]", re.DOTALL)
 
 
 def sniff(head: Head) -> bool:

@@ -423,7 +423,7 @@ class _Rows:
             warn_of_no_positions(self.path, "rlnCoordinateX, …")
             return np.zeros((self.table.height, 3))
         missing = [name for name in labels.COORDINATES[:2] if name not in self.table]
-        if missing:
+        if missing and self.table.height:
             raise ReadError(f"expected rlnCoordinateX and Y, found no {missing[0]}", self.path)
         return written
 

@@ -32,7 +32,7 @@ from cryotypes.projectionmodel import dimensions_of
 
 from . import _tilts
 from ._files import writing_bytes
-from ._format import Format, Head, reading_bytes
+from ._format import XML_PROLOGUE, Format, Head, reading_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,7 +54,7 @@ _LOCAL = {  # groups of grids, and what they move
     "GridAngle": ("XYZ", "°"),
 }
 _UNFIT = re.compile(r"[^\t\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_PROLOGUE = re.compile(r"\s*(?:<\?.*?\?>\s*|<!--.*?-->\s*)*<TiltSeries[\s/>]", re.DOTALL)
+_PROLOGUE = re.compile(f"{XML_PROLOGUE}<TiltSeries[\\s/>]", re.DOTALL)
 _DECLARATION = re.compile(r"\s*<\?xml.*?\?>", re.DOTALL)
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from cryotypes.errors import ReadError
 from cryotypes.image._arrays import LazyArray
+from cryotypes.image._on_disk import AsRead
 
 from ._hdf5 import opened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -68,10 +68,12 @@ class HdfArray(LazyArray):
         stacked: bool = False,
     ) -> None:
         super().__init__(shape, dtype, chunks)
-        self.path, self.parts, self.stacked = path, tuple(parts), stacked
+        self.parts, self.stacked, self._file = tuple(parts), stacked, AsRead.of(path)
+        self.path = Path(self._file.path)
 
     def _load(self, box: Box) -> NDArray[Any]:
         shape = tuple(len(range(part.start, part.stop, part.step)) for part in box)
+        self._file.check()
         with opened(self.path) as file:
             if not self.stacked:
                 return self._read(file, self.parts[0], box)
@@ -82,11 +84,6 @@ class HdfArray(LazyArray):
 
     def _read(self, file: Any, part: Part, box: Box) -> NDArray[Any]:
         dataset = file[part.name]
-        expected = self.shape[1:] if self.stacked else self.shape
-        if dataset.shape != expected and (1, *dataset.shape) != expected:
-            raise ReadError(
-                f"{part.name}: the shape is now {dataset.shape}, not {expected}", self.path
-            )
         lines = dataset[box[-len(dataset.shape) :]].reshape(
             [len(range(b.start, b.stop, b.step)) for b in box]
         )

@@ -148,7 +148,7 @@ def _load(
     """Return the layout and the pixels, 3D."""
     import numpy as np
 
-    from cryotypes.image._arrays import map_file
+    from cryotypes.image._on_disk import map_file
 
     with reading_bytes(path) as file:
         raw = file.read(header_size)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cryotypes.errors import ReadError
 from cryotypes.image._arrays import LazyArray
+from cryotypes.image._on_disk import AsRead
 
 from ._tiff_file import opened
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from numpy.typing import NDArray
 
     from cryotypes.image._pieces import Box
@@ -35,12 +35,14 @@ class Pages(LazyArray):
         self, path: Path, shape: tuple[int, int, int], dtype: np.dtype[Any], flip: bool
     ) -> None:
         super().__init__(shape, dtype, (1, *shape[1:]))
-        self.path, self.flip = path, flip
+        self.flip, self._file = flip, AsRead.of(path)
+        self.path = Path(self._file.path)
 
     def _load(self, box: Box) -> NDArray[Any]:
         numbers = range(box[0].start, box[0].stop, box[0].step)
         rows, columns = (range(b.start, b.stop, b.step) for b in box[1:])
         data = np.empty((len(numbers), len(rows), len(columns)), self.dtype)
+        self._file.check()
         with opened(self.path) as tif:
             for found, number in zip(data, numbers, strict=True):
                 page = tif.pages[number].asarray()

@@ -13,6 +13,7 @@ import numpy as np
 
 from cryotypes.errors import ReadError
 from cryotypes.image._arrays import Reordered
+from cryotypes.image._on_disk import AsRead
 from cryotypes.image._pieces import blocks, in_threads, volume
 
 from ._files import say_if_full
@@ -38,13 +39,17 @@ class View(Reordered):
         See `Reordered`.
     path : Path
         For errors.
+    metadata : Path
+        The file of the array's own metadata. While it is there, a chunk that is not holds zeros;
+        without it they would be zeros of an array that is gone.
     """
 
-    def __init__(self, array: Any, axes: list[int], path: Path) -> None:
+    def __init__(self, array: Any, axes: list[int], path: Path, metadata: Path) -> None:
         super().__init__(array, axes)
-        self.path = path
+        self.path, self._file = path.absolute(), AsRead.of(metadata)
 
     def _load(self, box: Box) -> NDArray[Any]:
+        self._file.check()
         try:
             return super()._load(box)
         except (OSError, MemoryError, ReadError):

@@ -169,7 +169,7 @@ def read(
         If the pixels are not calibrated in a length, or not the same along all axes.
     """
     from cryotypes.image import Image
-    from cryotypes.image._arrays import map_file
+    from cryotypes.image._on_disk import map_file
 
     path = Path(path)
     given = None if pixel_spacing is None else checked_spacing(pixel_spacing)

@@ -174,7 +174,7 @@ def _load(path: Path) -> tuple[Header, Any]:
     """Return the header and the data as stored, 3D."""
     import numpy as np
 
-    from cryotypes.image._arrays import map_file
+    from cryotypes.image._on_disk import map_file
 
     with reading_bytes(path) as file:
         raw = file.read(mrc_header.SIZE)

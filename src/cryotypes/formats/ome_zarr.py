@@ -123,7 +123,7 @@ def read(
     if len(order) == 2 and is_stack:
         order = [-1, *order]
     return Image(
-        data=View(array, order, path),
+        data=View(array, order, path, _metadata_of(path, chosen, metadata.zarr_format)),
         experiment_id=_named(path) if experiment_id is None else experiment_id,
         pixel_spacing=spacing,
         source=path,
@@ -164,8 +164,8 @@ def _open(path: Path, level: Level, zarr_format: int) -> Any:
     zarr = _zarr("reading OME-Zarr")
     from ._zarr_store import CheckedStore
 
-    folder = path / level.path
-    if not (folder / {2: ".zarray", 3: "zarr.json"}[zarr_format]).is_file():
+    folder = (path / level.path).absolute()  # also in another process, in another folder
+    if not _metadata_of(path, level, zarr_format).is_file():
         raise ReadError(f"level {level.path!r} is missing, or is no array", path)
     try:
         with warnings.catch_warnings():
@@ -183,6 +183,10 @@ def _open(path: Path, level: Level, zarr_format: int) -> Any:
     if dtype.kind not in "biufc" or 0 in shape:
         raise ReadError(f"expected numbers, found {dtype} of shape {shape}", path)
     return array
+
+
+def _metadata_of(path: Path, level: Level, zarr_format: int) -> Path:
+    return path / level.path / {2: ".zarray", 3: "zarr.json"}[zarr_format]
 
 
 def _order(axes: list[Axis], shape: tuple[int, ...], path: Path) -> list[int]:

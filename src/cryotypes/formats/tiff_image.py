@@ -213,7 +213,7 @@ def _name(value: Any, kind: str) -> str:
 def _mapped(
     path: Path, offset: int, dtype: np.dtype[Any], shape: tuple[int, ...], size: int
 ) -> NDArray[Any]:
-    from cryotypes.image._arrays import map_file
+    from cryotypes.image._on_disk import map_file
 
     end = offset + math.prod(shape) * dtype.itemsize
     if end > size:

@@ -9,13 +9,11 @@ from __future__ import annotations
 import math
 import operator
 from abc import ABC, abstractmethod
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cryotypes.errors import ReadError
-
+from ._on_disk import sent_by_path
 from ._pieces import Box, load
 
 if TYPE_CHECKING:
@@ -186,95 +184,17 @@ class FileMap(LazyArray):
     ----------
     array : memmap
         To be read only.
-    offset : int, optional
-        Where in the file its first value is; by default worked out from the addresses in memory.
     """
 
-    def __init__(self, array: np.memmap[Any, Any], offset: int | None = None) -> None:
+    def __init__(self, array: np.memmap[Any, Any]) -> None:
         super().__init__(array.shape, array.dtype)
-        self._array, self._offset = array, _offset(array) if offset is None else offset
-        self.path = array.filename
+        self._array, self.path = sent_by_path(array), array.filename
 
     def _load(self, box: Box) -> NDArray[Any]:
         return load(self._array, box)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _file_map_again, (_place(self._array, self._offset), self._offset)
-
-
-class SentByPath(np.memmap[Any, Any]):
-    """A memory map of a file that is sent to other processes by the file's path, not by value.
-
-    So are parts of it. What is worked out from it is numpy's own array.
-    """
-
-    def __reduce__(self) -> Any:
-        if getattr(self, "_mmap", None) is None or self.filename is None or not self.size:
-            return np.array(self).__reduce__()
-        return _map_again, _place(self, _offset(self))
-
-    def __getitem__(self, key: Any) -> Any:
-        found = super().__getitem__(key)
-        copied = isinstance(found, SentByPath) and getattr(found, "_mmap", None) is None
-        return found.view(np.ndarray) if copied else found
-
-    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
-        if array is self:
-            return array
-        plain = np.asarray(array)
-        return plain[()] if return_scalar else plain
-
-
-def map_file(path: Path, dtype: DTypeLike, offset: int, shape: Sequence[int]) -> SentByPath:
-    """Map an array in a file, to be read only."""
-    return SentByPath(path, dtype, "r", offset, tuple(shape))
-
-
-def _place(array: Any, offset: int) -> tuple[Any, ...]:
-    """Say where an array is: file, its size and time, and the place in it."""
-    path = str(array.filename)
-    state = Path(path).stat()
-    return path, (state.st_size, state.st_mtime_ns), offset, array.shape, array.dtype, array.strides
-
-
-def _offset(array: Any) -> int:
-    root = array
-    while isinstance(root.base, np.ndarray):
-        root = root.base
-    first, start = (a.__array_interface__["data"][0] for a in (array, root))
-    place: int = int(root.offset) + first - start
-    return place
-
-
-def _map_again(
-    path: str,
-    stamp: tuple[int, int],
-    offset: int,
-    shape: tuple[int, ...],
-    dtype: np.dtype[Any],
-    strides: tuple[int, ...],
-) -> SentByPath:
-    """Map a part of a file, where it is the one that was sent.
-
-    Raises
-    ------
-    OSError
-        Python's own, if it is gone.
-    ReadError
-        If it has changed.
-    """
-    state = Path(path).stat()
-    if (state.st_size, state.st_mtime_ns) != stamp:
-        raise ReadError("the file has changed since it was sent to another process", path)
-    whole: Any = np.memmap(path, np.uint8, "r")
-    array: Any = np.ndarray.__new__(SentByPath, shape, dtype, whole, offset, strides)
-    array._mmap, array.filename, array.mode = whole._mmap, whole.filename, "r"
-    array.offset = offset
-    return array  # type: ignore[no-any-return]
-
-
-def _file_map_again(place: tuple[Any, ...], offset: int) -> FileMap:
-    return FileMap(_map_again(*place), offset)
+        return FileMap, (self._array,)
 
 
 def remappable(array: Any) -> Any:

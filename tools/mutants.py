@@ -94,9 +94,8 @@ def alternatives(node: ast.AST) -> Iterator[ast.AST]:
         case ast.BinOp(left, ast.Sub() | ast.Div() | ast.MatMult() as op, right):
             yield ast.BinOp(right, op, left)
         case ast.Call(func, args, keywords) if ast.unparse(func) not in ("min", "max"):
-            text = [isinstance(arg, ast.Constant) and isinstance(arg.value, str) for arg in args]
             for i in range(len(args) - 1):
-                if text[i] != text[i + 1]:  # as mypy sees
+                if _is_text(args[i]) != _is_text(args[i + 1]):  # as mypy sees
                     continue
                 swapped = [*args[:i], args[i + 1], args[i], *args[i + 2 :]]
                 yield ast.Call(func, swapped, keywords)
@@ -108,11 +107,25 @@ def alternatives(node: ast.AST) -> Iterator[ast.AST]:
             yield ast.Attribute(value, NAMES[name], node.ctx)
 
 
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.JoinedStr) or (
+        isinstance(node, ast.Constant) and isinstance(node.value, str)
+    )
+
+
+def _is_silent(node: ast.AST) -> bool:
+    """Tell what changes no number: messages, types, checks that never fail; -1 but for its sign."""
+    match node:
+        case ast.JoinedStr() | ast.keyword("strict") | ast.If(test=ast.Name("TYPE_CHECKING")):
+            return True
+        case ast.UnaryOp(ast.USub(), ast.Constant(1)):
+            return True
+    return False
+
+
 def changes(node: ast.AST, statement: ast.stmt | None = None) -> Iterator[ast.stmt]:
     """Change a tree in place, one node after the other; give the statement that is changed."""
-    if isinstance(node, ast.JoinedStr) or (
-        isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-    ):
+    if _is_silent(node):
         return
     if isinstance(node, ast.stmt):
         statement = node
@@ -173,27 +186,24 @@ def run(path: Path, source: str, tests: list[str]) -> int:
     os._exit(int(pytest.main(["-xq", "--assert=plain", "-pno:cacheprovider", *tests])))
 
 
-def passing(found: list[tuple[Path, str]], tests: list[str], jobs: int, limit: float) -> list[bool]:
-    """Tell with which of the sources the tests pass, within a time limit in seconds."""
-    passed, running = [False] * len(found), dict[int, tuple[int, float]]()
-    waiting = iter(enumerate(found))
-    exhausted = False
-    while running or not exhausted:
-        while len(running) < jobs and not exhausted:
-            if (following := next(waiting, None)) is None:
-                exhausted = True
-            else:
-                i, (path, source) = following
-                running[run(path, source, tests)] = i, time.monotonic() + limit
+def outcomes(
+    found: list[tuple[Path, str]], tests: list[str], jobs: int, limit: float
+) -> Iterator[tuple[int, bool]]:
+    """Say of each source, as they end, whether the tests pass within a limit in seconds."""
+    running: dict[int, tuple[int, float]] = {}
+    waiting = list(enumerate(found))[::-1]
+    while running or waiting:
+        while waiting and len(running) < jobs:
+            i, (path, source) = waiting.pop()
+            running[run(path, source, tests)] = i, time.monotonic() + limit
         for pid, (i, deadline) in list(running.items()):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
-                passed[i] = status == 0
                 del running[pid]
+                yield i, status == 0
             elif time.monotonic() > deadline:
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.01)
-    return passed
 
 
 def main() -> int:
@@ -210,22 +220,24 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         start = time.monotonic()
-        if not passing([(paths[0], paths[0].read_text())], tests, 1, 3600)[0]:
+        if not next(outcomes([(paths[0], paths[0].read_text())], tests, 1, 3600))[1]:
             parser.error("the tests fail without any change")
         limit = 30 + 10 * (time.monotonic() - start)
-        broken = [(path, "raise RuntimeError") for path in paths if path.name != "__init__.py"]
-        for (path, _), passed in zip(broken, passing(broken, tests, 1, limit), strict=True):
-            if passed:
-                parser.error(f"the tests do not import {path.name}")
+        broken = [path for path in paths if path.name != "__init__.py"]
+        for i, alive in outcomes([(path, "1 / 0") for path in broken], tests, args.jobs, limit):
+            if alive:
+                parser.error(f"the tests do not import {broken[i].name}")
         sources = [(mutant.path, mutant.source) for mutant in found]
-        passed = passing(sources, tests, args.jobs, limit)
-    survivors = [mutant for mutant, alive in zip(found, passed, strict=True) if alive]
-    new = [mutant for mutant in survivors if mutant.key not in EQUIVALENT]
-    for mutant in new:
-        where = f"{mutant.path.relative_to(ROOT)}:{mutant.line}"
-        print(f"{where}\n    {mutant.before}\n    {mutant.after}")
-    known = len(survivors) - len(new)
-    print(f"{len(found)} mutants, {len(new)} survive, {known} more change nothing")
+        new = known = 0
+        for i, alive in outcomes(sources, tests, args.jobs, limit):
+            mutant = found[i]
+            if alive and mutant.key in EQUIVALENT:
+                known += 1
+            elif alive:
+                new += 1
+                where = f"{mutant.path.relative_to(ROOT)}:{mutant.line}"
+                print(f"{where}\n    {mutant.before}\n    {mutant.after}", flush=True)
+    print(f"{len(found)} mutants, {new} survive, {known} more change nothing")
     return 1 if new else 0
 
 

@@ -226,7 +226,7 @@ def test_records_leave_out_what_is_missing_or_infinite():
 
 @pytest.mark.parametrize("text", ["NaN", "[Infinity]", '{"a": -Infinity}', "{", ""])
 def test_what_is_not_json(text):
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"is not JSON|^Expect"):
         parse(text)
 
 

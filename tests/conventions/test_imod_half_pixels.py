@@ -210,8 +210,14 @@ def test_half_pixels_of_a_tomogram_cut_about_its_centre():
         ((0, 0, 0), 1, 0.5 * 2**0.5),
         # upside down: x turns to -0.5 and adds to -0.5, y as before
         ((0, 180, 0), 1, (1 + 0.25) ** 0.5),
+        # y turns to -0.5 and adds to -0.5, and x is 0.5 + 0: one raw size even, the other odd
+        ((180, 0, 0), 1, (1 + 0.25) ** 0.5),
         # half a turn about z: -0.5 - 0.5, in both
         ((0, 0, 180), 1, 2**0.5),
+        # binned by 4: volume (2 even, 4 odd; 2; 2 even, 0 odd), raw -0.5 always
+        ((0, 0, 0), 4, (3.5**2 + 1.5**2) ** 0.5),
+        # 4 cos 60° - 0 sin 60° - 0.5 in x, for odd width and thickness; 2 - 0.5 in y
+        ((0, -60, 0), 4, 1.5 * 2**0.5),
     ],
 )
 def test_the_largest_half_pixels_by_hand(rotation, binning, largest):

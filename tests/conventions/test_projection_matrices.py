@@ -88,13 +88,34 @@ def test_a_stretch_is_measured():
     """Of x by 1.02² and nothing of y: 1 % of magnification, and 1 % of stretch either way."""
     matrices = np.diag([1.02**2, 1, 1, 1])[None]
     found = projection.decompose(matrices)
-    assert_allclose(found.magnification, 1.02)
+    assert_allclose(found.magnification, [1.02])
+    assert found.rest.shape == (1,)
     assert_allclose(found.rest, 0.02, atol=4e-4)
+
+
+def test_each_image_has_its_magnification():
+    found = projection.compose(np.zeros((2, 3)), np.zeros((2, 2)), (4, 6, 8), (4, 6), [1.02, 0.5])
+    assert_allclose(found[:, 0, 0], [1.02, 0.5])
+    assert_allclose(found[:, 1], [[0, 1.02, 0, 3 - 3 * 1.02], [0, 0.5, 0, 1.5]])
+    assert_allclose(found[:, 2], [[0, 0, 1, -4], [0, 0, 1, -4]])
+
+
+def test_matrices_without_a_translation():
+    """In x, y or depth; the 1 below them is none."""
+    turned = VECTOR[None].copy()
+    turned[:, :3, 3] = 0
+    assert projection.is_zero(turned)
+    for row in range(3):
+        moved = turned.copy()
+        moved[:, row, 3] = -0.5
+        assert not projection.is_zero(moved)
+        assert not projection.is_zero(np.concatenate([turned, moved]))
 
 
 def test_mirrors():
     p = VECTOR[None]
     assert not projection.is_mirrored(p).any()
+    assert not projection.is_mirrored(np.zeros((1, 4, 4))).any()
     depth = projection.mirror_depth(p)
     assert projection.is_mirrored(depth).all()
     assert_allclose(depth[:, :2], p[:, :2])
@@ -114,5 +135,6 @@ def test_no_matrices():
     )
     found = projection.decompose(none)
     assert (found.angles.shape, found.magnification.shape) == ((0, 3), (0,))
+    assert found.rest.shape == (0,)
     assert projection.shifts_of(none, TOMOGRAM, IMAGE).shape == (0, 2)
     assert not projection.is_mirrored(none).any()

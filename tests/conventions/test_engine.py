@@ -210,6 +210,10 @@ def test_nearest_euler():
     same = decode_orientation(found, RELION)
     assert angle_between(same, decode_orientation(angles, RELION)) < 1e-9
     assert nearest_euler(np.zeros((0, 3)), np.zeros(0)).shape == (0, 3)
+    # 5 is nearer to 20 than to -20, whatever the last angle; 0 to neither; 180, never -180
+    angles = np.array([[10.0, 20, 90], [10, 20, 30], [0, 20, 0]])
+    found = nearest_euler(angles, np.array([5.0, 0, -20]))
+    assert_allclose(found, [[10, 20, 90], [10, 20, 30], [180, -20, 180]], atol=1e-12)
 
 
 def test_compose_and_factor():

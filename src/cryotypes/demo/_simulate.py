@@ -53,6 +53,7 @@ class Series:
     ----------
     name : str
     tomogram_size : (x, y, z)
+        In pixels of the unbinned tilt series.
     image_size : (x, y)
     angles : array, shape (n_tilts, 3)
         Degrees about x, then y, then z, about fixed axes.

@@ -122,7 +122,7 @@ def read(
     tilt_image_dimensions : (x, y), optional
         Size of the raw images, where the stack is not there.
     tomogram_dimensions : (x, y, z), optional
-        Size of the volume in unbinned pixels of the tilt series, instead of what the command files
+        Size of the volume in pixels of the unbinned tilt series, instead of what the command files
         say.
 
     Returns
@@ -206,8 +206,7 @@ def write(
     tilt_image_dimensions : (x, y), optional
         Size of the raw images, where the model's attrs do not state it.
     tomogram_dimensions : (x, y, z), optional
-        Size of the tomogram in unbinned pixels of the tilt series, where the model's attrs do not
-        state it.
+        In pixels of the unbinned tilt series, where the model's attrs do not state it.
 
     Raises
     ------

@@ -40,7 +40,7 @@ class ModelComparison:
     tolerance : float
         Pixels that do not matter.
     tomogram_dimensions : (x, y, z)
-        In pixels of A.
+        In pixels of the unbinned tilt series A.
     experiment_id : str
     notes : list of str
         What else differs.

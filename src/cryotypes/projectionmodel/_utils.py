@@ -39,7 +39,7 @@ def projection_model_to_projection_matrices(
     tilt_image_center : (x, y)
         Rotation centre in the tilt images, pixels.
     tomogram_dimensions : (x, y, z)
-        Size of the tomogram, pixels; its centre is ``dimensions // 2``.
+        In pixels of the unbinned tilt series; its centre is ``dimensions // 2``.
 
     Returns
     -------

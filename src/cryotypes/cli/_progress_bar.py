@@ -24,7 +24,8 @@ def bar(label: str) -> Iterator[Callable[[float], None]]:
 
     def progress(fraction: float) -> None:
         nonlocal shown, drawn
-        if drawn is None and time.monotonic() - start > _PATIENCE:
+        late = time.monotonic() - start > _PATIENCE
+        if drawn is None and late and sys.stderr.isatty():  # a log needs no bar, nor its label
             drawn = click.progressbar(length=_STEPS, label=label, file=sys.stderr)
         steps = int(fraction * _STEPS)
         if drawn is not None and steps > shown:

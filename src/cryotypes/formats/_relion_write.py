@@ -323,7 +323,8 @@ class _Writer:
                 if s is not None
             ]
             dimensions = np.repeat(np.array(scaled).reshape(-1, 3), self.counts, axis=0)
-            written = encode_position(position, place, spacing, dimensions)
+            # what was read comes back as it was: the centre leaves rests of 1e-13 Å
+            written = np.round(encode_position(position, place, spacing, dimensions), 9) + 0.0
         elif not self.located:
             return {}
         else:

@@ -365,7 +365,7 @@ class _Rows:
                 f"{self.path}: the tilt series of {self.names[self.codes[row]]!r} has pixels of "
                 f"{self.tilt[row]:g} Å here ({labels.TILT_PIXEL}) and of {of_tomogram[row]:g} Å in "
                 f"{self.sizes.file}; assumed the latter, as RELION does (correct one of them, or "
-                "give tomogram_spacing=, --tomogram-spacing)",
+                "give tomogram_spacing= (--tomogram-spacing))",
                 GuessWarning,
                 stacklevel=5,
             )

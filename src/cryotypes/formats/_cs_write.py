@@ -22,7 +22,7 @@ from cryotypes.poseset._operations import changed
 
 from ._cs_table import as_stated, part_name
 from ._files import writing_bytes
-from ._poses import join
+from ._poses import join, metadata_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -72,7 +72,7 @@ def write(
         unknown, or a uid stands twice.
     """
     report = LossReport()
-    particles = join([_in_file_pixels(p) for p in data], path, report, KEEPS)
+    particles = join([_in_file_pixels(p) for p in data], path, report, KEEPS, [NAME])
     if np.any(particles.center[:, 2]) or np.any(particles.position[:, 2]):
         row = int((particles.center[:, 2] != 0).argmax())
         raise WriteError(
@@ -94,9 +94,9 @@ def write(
 
 def _in_file_pixels(poses: PoseSet) -> PoseSet:
     """Express poses in pixels of the micrographs, if they were rescaled since they were read."""
-    metadata = getattr(poses, "metadata", None) or {}
+    metadata = metadata_for(poses, [NAME])
     read, now = metadata.get("micrograph_pixel_spacing", 0), poses.pixel_spacing
-    if metadata.get("format") != NAME or not read or not now or read == now:
+    if not read or not now or read == now:
         return poses
     shift = None if poses.shift is None else rescale(poses.shift, now, read)
     position = rescale(poses.position, now, read)
@@ -118,7 +118,7 @@ class _Writer:
         features = particles.features
         self.features = pd.DataFrame(index=range(len(particles))) if features is None else features
         self.features = self.features.set_axis([str(c) for c in self.features.columns], axis=1)
-        self.read = [m for m in particles.metadata if m.get("format") == NAME]
+        self.read = particles.read
         self.foreign = len(self.read) < len(particles.metadata)
         self.types = {n: (c, tuple(s)) for m in reversed(self.read) for n, c, s in m["fields"]}
         self.order = list(dict.fromkeys(n for m in self.read for n, _, _ in m["fields"]))

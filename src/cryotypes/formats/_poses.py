@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from cryotypes.geometry._bounds import warn_outside
 from cryotypes.poseset import PoseSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -55,7 +56,7 @@ class Particles:
     shift, orientation, features : optional
         As in a PoseSet; features' index is the row in the file.
     metadata : list of dict
-        Of the PoseSets that were joined.
+        Of the PoseSets that were joined, as far as the writer may know them.
     located : bool
         Whether positions are known; if not, they are 0.
     """
@@ -82,6 +83,11 @@ class Particles:
     def names(self) -> NDArray[np.object_]:
         """The experiment of each particle."""
         return np.array(self.experiments, dtype=object)[self.codes]
+
+    @property
+    def read(self) -> list[dict[str, Any]]:
+        """The metadata of PoseSets that come from the writer's own format."""
+        return [metadata for metadata in self.metadata if "format" in metadata]
 
     def feature(self, name: str, default: Any = 0.0) -> NDArray[np.float64]:
         """Return a feature as numbers; ``default`` (a number or n numbers) where it is missing."""
@@ -232,8 +238,65 @@ def _doubt_fractions(position: Floats, source: Path, remedy: str) -> None:
         )
 
 
+def metadata_for(poses: PoseSet, formats: Sequence[str]) -> dict[str, Any]:
+    """Return what a writer may know of a PoseSet's metadata.
+
+    Metadata belong to the format whose name stands in them: the same key means other things to
+    others. Of a file of another format only the facts in `SHARED` are seen, and those only if they
+    are what they should be.
+
+    Parameters
+    ----------
+    poses : PoseSet
+    formats : sequence of str
+        Names of the formats whose metadata the writer understands.
+    """
+    metadata = getattr(poses, "metadata", None) or {}
+    own = metadata.get("format") in formats
+    return {
+        key: value
+        for key, value in metadata.items()
+        if (SHARED[key](value) if key in SHARED else own)
+    }
+
+
+def _is_tomogram(value: Any) -> bool:
+    """Whether it is a dict whose dimensions, if any, are three numbers."""
+    if not isinstance(value, dict):
+        return False
+    size, spacing = value.get("dimensions"), value.get("pixel_spacing", 0)
+    numbers = [spacing or 0, *(size if isinstance(size, (tuple, list, np.ndarray)) else [])]
+    return len(numbers) == (1 if size is None else 4) and all(
+        isinstance(number, (int, float, np.number)) for number in numbers
+    )
+
+
+def _is_numbering(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(name, str) and isinstance(number, (int, np.integer))
+        for name, number in value.items()
+    )
+
+
+# Facts in metadata that every writer may use, whichever format they come from, and their form:
+# - ndim, 2 or 3: whether the particles are in a micrograph or in a volume;
+# - tomogram: its dimensions, xyz, in pixels of its pixel_spacing;
+# - tomogram_numbers: name to number, of formats that number their tomograms;
+# - located: whether the positions are known.
+SHARED: dict[str, Callable[[Any], bool]] = {
+    "ndim": lambda value: isinstance(value, int) and value in (2, 3),
+    "tomogram": _is_tomogram,
+    "tomogram_numbers": _is_numbering,
+    LOCATED: lambda value: isinstance(value, bool),
+}
+
+
 def join(
-    posesets: Sequence[PoseSet], path: Path, report: LossReport, keeps: frozenset[str]
+    posesets: Sequence[PoseSet],
+    path: Path,
+    report: LossReport,
+    keeps: frozenset[str],
+    formats: Sequence[str],
 ) -> Particles:
     """Join PoseSets into one table, and say in the report what the format cannot hold.
 
@@ -249,6 +312,8 @@ def join(
         ``kept``, ``converted`` and ``lost`` are filled for all fields but features.
     keeps : frozenset of str
         The fields that the format holds.
+    formats : sequence of str
+        Names of the formats whose metadata the writer understands, see `metadata_for`.
 
     Raises
     ------
@@ -265,7 +330,7 @@ def join(
         shift=_shift(posesets, counts),
         orientation=_orientation(posesets, counts, report, keeps),
         features=_features(posesets, counts),
-        metadata=[getattr(p, "metadata", None) or {} for p in posesets],
+        metadata=[metadata_for(p, formats) for p in posesets],
     )
     _account(posesets, particles, path, report, keeps)
     return _in_file_order(particles, posesets)

@@ -38,6 +38,14 @@ class _Group:
         return np.concatenate(self.members) if self.members else np.zeros(0, dtype=np.int64)
 
 
+def _rows_of(table: pd.DataFrame | dict[str, Any] | None) -> list[dict[str, Any]]:
+    """Return the rows of an optics block; one without a loop has one."""
+    if isinstance(table, pd.DataFrame):
+        rows: list[Any] = table.to_dict("records")
+        return rows
+    return [] if table is None else [dict(table)]
+
+
 class Optics:
     """Groups as they were read, or one a pixel spacing; adjusted so that the file tells the truth.
 
@@ -74,7 +82,7 @@ class Optics:
         ):
             table = metadata.get("blocks", {}).get("optics")
             if id(table) not in known:
-                known[id(table)] = [] if table is None else table.to_dict("records")
+                known[id(table)] = _rows_of(table)
                 for row in known[id(table)]:
                     self._group(row, None)
             rows = known[id(table)]

@@ -25,7 +25,7 @@ from cryotypes.poseset._operations import changed
 from . import _relion
 from . import _relion_labels as labels
 from ._files import writing_bytes
-from ._poses import account_for_positions
+from ._poses import account_for_positions, metadata_for
 from ._relion_optics import Optics
 from ._star import Block, write_star
 
@@ -114,7 +114,7 @@ class _Writer:
         # nothing has to be known of an experiment that has no row
         posesets = [p for p in posesets if len(p.position)] or posesets  # type: ignore[arg-type]
         self.path, self.posesets = path, list(posesets)
-        self.metadata = [getattr(p, "metadata", None) or {} for p in posesets]
+        self.metadata = [metadata_for(p, ["relion-star"]) for p in posesets]
         self.known = {} if tomograms is None else _relion.read_tomograms(tomograms)
         self.dimensions, self.tomogram_spacing = sizes
         check_spacing(self.tomogram_spacing)

@@ -231,7 +231,7 @@ def write(
         holds blanks or quotes.
     """
     report = LossReport()
-    particles = join(data, path, report, _KEEPS)
+    particles = join(data, path, report, _KEEPS, [NAME])
     z = np.abs(particles.position[:, 2]) + np.abs(particles.center[:, 2])
     if z.any():
         raise WriteError(
@@ -254,7 +254,7 @@ def write(
 
 def _table(particles: Particles, report: LossReport, first_pixel: int | None) -> pl.DataFrame:
     """Return all columns, in the order in which they were read; new ones follow."""
-    read = [m for m in particles.metadata if m.get("format") == NAME]
+    read = particles.read
     if first_pixel is None:
         first_pixel = max((m["first_pixel"] for m in read), default=0)
     labels = list(dict.fromkeys(label for m in read for label in m["labels"]))

@@ -104,8 +104,13 @@ def read(
             orientation = decode_orientation(turns, COPICK.turn)
         elif (turns != np.eye(3)).any():
             features[_MATRIX] = [to_json(turn, path, _MATRIX) for turn in turns.tolist()]
-    named = {key: content[key] for key in content if key not in _OWN_KEYS}
-    metadata = {**_name_parts(path), **named, "format": NAME, "point_keys": keys}
+    metadata = {
+        **_name_parts(path),
+        **{key: content[key] for key in _NAMES if key in content},
+        "format": NAME,
+        "keys": {key: content[key] for key in content if key not in {*_NAMES, *_OWN_KEYS}},
+        "point_keys": keys,
+    }
     name = content.get("run_name") if experiment_id is None else experiment_id
     particles = Particles(
         position=position,
@@ -222,10 +227,10 @@ def write(
         If there are several experiments, or the spacing is unknown.
     """
     report = LossReport()
-    particles = join(data, path, report, FORMAT.keeps - {"experiment_id"})
+    particles = join(data, path, report, FORMAT.keeps - {"experiment_id"}, [NAME])
     report.lost.pop("experiment_id", None)
     report.kept.append("experiment_id")
-    own = next((m for m in particles.metadata if m.get("format") == NAME), {})
+    own = next(iter(particles.read), {})
     given = {
         "pickable_object_name": pickable_object_name,
         "user_id": user_id,
@@ -239,8 +244,7 @@ def write(
         "unit": "angstrom",
         "trust_orientation": particles.orientation is not None,
     }
-    known = {*_NAMES, *_OWN_KEYS, "format", "point_keys"}
-    head |= {key: value for key, value in own.items() if key not in known}
+    head |= own.get("keys", {})
     rows = _rows(particles, spacings[:, None], own, report)
     lines = ",\n".join(to_json(row, path, "features") for row in rows)
     text = to_json(head, path, "metadata").removesuffix("}")

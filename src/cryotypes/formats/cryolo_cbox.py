@@ -33,7 +33,7 @@ from ._number_table import (
     read_list,
     read_numbers,
 )
-from ._poses import Particles, join, lose_features, to_posesets
+from ._poses import Particles, join, lose_features, metadata_for, to_posesets
 from ._star import Block, find_block_names, read_star, write_star
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ _PLACE = conventions.CRYOLO_CBOX.place
 _POSITION = ("CoordinateX", "CoordinateY", "CoordinateZ")
 _SIZE = ("Width", "Height")
 _REST = ("EstWidth", "EstHeight", "Confidence", "NumBoxes", "Angle")
+NAME = "cryolo-cbox"
 _LABELS = (*_POSITION, *_SIZE, "Depth", *_REST)
 _TEXT = ("x", "y", "Width", "Height", "Confidence", "EstWidth", "EstHeight")
 
@@ -91,7 +92,7 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> list[PoseSet]:
         particles, metadata = _read_star(path, spacing)
     else:
         particles, metadata = _read_text(raw, path, spacing)
-    return to_posesets(particles, path, {"format": "cryolo-cbox", **metadata})
+    return to_posesets(particles, path, {"format": NAME, **metadata})
 
 
 def _read_star(path: Path, spacing: float) -> tuple[Particles, dict[str, Any]]:
@@ -196,13 +197,14 @@ def write(
     WriteError
         If the size of the boxes is unknown, or the particles are of several images.
     """
-    metadata = next((m for p in data if (m := _own(p))), {})
+    every = [metadata_for(p, [NAME]) for p in data]
+    metadata = next((m for m in every if "format" in m), {})
     if (dialect or metadata.get("dialect", "star")) == "text":
         return _write_text(data, path, overwrite, box_size)
     report = LossReport()
     keeps = frozenset({"position", "features"})
-    particles = join(data, path, report, keeps)
-    flat = all((getattr(p, "metadata", None) or {}).get("ndim") == 2 for p in data)
+    particles = join(data, path, report, keeps, [NAME])
+    flat = all(m.get("ndim") == 2 for m in every)
     flat = flat and not particles.position[:, 2].any()
     table = _table(particles, box_sizes(particles, box_size, path), box_size, flat, metadata)
     if particles.features is not None and particles.features.shape[1]:
@@ -210,11 +212,6 @@ def write(
     with writing_bytes(path, overwrite) as file:
         write_star(file, _blocks(table, metadata, particles.position[:, 2], flat))
     return report
-
-
-def _own(poses: PoseSet) -> dict[str, Any]:
-    metadata = getattr(poses, "metadata", None) or {}
-    return metadata if metadata.get("format") == "cryolo-cbox" else {}
 
 
 def _table(
@@ -267,7 +264,7 @@ def _write_text(
     data: list[PoseSet], path: Path, overwrite: bool, box_size: float | None
 ) -> LossReport:
     report = LossReport()
-    particles = join(data, path, report, frozenset({"position"}))
+    particles = join(data, path, report, frozenset({"position"}), [NAME])
     refuse_z(particles, path, "dialect='star'")
     lose_features(particles, (*WIDTH, *HEIGHT, *_TEXT[4:]), report)
     sizes = box_sizes(particles, box_size, path)
@@ -285,7 +282,7 @@ def _write_text(
 
 
 FORMAT = Format(
-    name="cryolo-cbox",
+    name=NAME,
     title="crYOLO cbox",
     kind="poses",
     suffixes=(".cbox",),

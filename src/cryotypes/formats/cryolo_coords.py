@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from cryotypes.conventions import Place
     from cryotypes.poseset import PoseSet
 
+NAME = "cryolo-coords"
 _KEEPS = frozenset({"position"})
 
 
@@ -74,7 +75,7 @@ def read(
         codes=np.zeros(len(table), dtype=np.int64),
         spacing=spacing,
     )
-    metadata = {"format": "cryolo-coords", "ndim": 3, "imod_half_pixel": imod_half_pixel}
+    metadata = {"format": NAME, "ndim": 3, "imod_half_pixel": imod_half_pixel}
     return to_posesets(particles, path, metadata, MULTIPLY)
 
 
@@ -101,11 +102,10 @@ def write(
         If the particles are of several tomograms.
     """
     report = LossReport()
-    particles = join(data, path, report, _KEEPS)
+    particles = join(data, path, report, _KEEPS, [NAME])
     lose_features(particles, (), report)
     if imod_half_pixel is None:
-        own = [m for m in particles.metadata if m.get("format") == "cryolo-coords"]
-        imod_half_pixel = any(m.get("imod_half_pixel", False) for m in own)
+        imod_half_pixel = any(m.get("imod_half_pixel", False) for m in particles.read)
     spacing = particles.spacing[:, None]
     written = encode_position(particles.position, _place(imod_half_pixel), spacing)
     with writing_bytes(path, overwrite) as file:
@@ -118,7 +118,7 @@ def _place(imod_half_pixel: bool) -> Place:
 
 
 FORMAT = Format(
-    name="cryolo-coords",
+    name=NAME,
     title="crYOLO coords",
     kind="poses",
     suffixes=(".coords",),

@@ -250,7 +250,7 @@ def write(
         If a feature's name holds a line break, or stands twice.
     """
     report = LossReport()
-    particles = join(data, path, report, FORMAT.keeps)
+    particles = join(data, path, report, FORMAT.keeps, [NAME])
     names = [] if particles.features is None else list(particles.features.columns)
     lose_features(particles, [str(name) for name in names], report)
     table = encode(particles, euler, path)

@@ -162,7 +162,7 @@ def write(
         If a tomogram is not in ``tomogram_names``, an experiment's name cannot stand in a .doc.
     """
     report = LossReport()
-    particles = join(data, path, report, KEEPS)
+    particles = join(data, path, report, KEEPS, [NAME])
     if corner_offset is None:
         corner_offset = _lists.as_read(particles, "corner_offset")
     numbers = _lists.tomogram_numbers(particles, report, names=tomogram_names)

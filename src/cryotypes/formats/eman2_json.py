@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+NAME = "eman2-json"
 _KEEPS = frozenset({"position"})
 _DEFAULTS: dict[str, Any] = {"method": "manual", "score": 0.0, "class": 0}
 _SIZE_IS_NEEDED = (
@@ -91,7 +92,7 @@ def read(
     written = _coordinates(boxes, path)
     unbinned = _unbinned(info, path)
     n = len(boxes)
-    metadata: dict[str, Any] = {"format": "eman2-json", "ndim": 3, "info": info}
+    metadata: dict[str, Any] = {"format": NAME, "ndim": 3, "info": info}
     if unbinned is None or not n:
         position = decode_position(written, _OLD, pixel_spacing or 0.0)
     else:
@@ -241,11 +242,11 @@ def write(
         size is unknown.
     """
     report = LossReport()
-    particles = join(data, path, report, _KEEPS)
+    particles = join(data, path, report, _KEEPS, [NAME])
     if particles.experiments[0] == experiment_of(path):
         report.lost.pop("experiment_id", None)
     refuse_overwrite(path, overwrite)
-    info, known = _base(data, path, report)
+    info, known = _base(particles, path, report)
     unbinned = _unbinned(info, path)
     if unbinned is None and not known:
         unbinned = info["apix_unbin"] = _spacing(particles, path)
@@ -275,7 +276,7 @@ def write(
     return report
 
 
-def _base(data: list[PoseSet], path: Path, report: LossReport) -> tuple[dict[str, Any], bool]:
+def _base(particles: Particles, path: Path, report: LossReport) -> tuple[dict[str, Any], bool]:
     """Return the other keys: of the file to be overwritten, of the file read; or none."""
     if path.exists():
         try:
@@ -286,11 +287,8 @@ def _base(data: list[PoseSet], path: Path, report: LossReport) -> tuple[dict[str
         if isinstance(info, dict) and {"boxes_3d", "apix_unbin", "class_list"}.intersection(info):
             report.converted["metadata"] = "all keys but boxes_3d stay those of the existing file"
             return info, True
-    for poses in data:
-        metadata = getattr(poses, "metadata", None) or {}
-        if metadata.get("format") == "eman2-json":
-            return dict(metadata["info"]), True
-    return {}, False
+    info = next((m["info"] for m in particles.read if "info" in m), None)
+    return ({}, False) if info is None else (dict(info), True)
 
 
 def _spacing(particles: Particles, path: Path) -> float:
@@ -367,7 +365,7 @@ def _add_classes(
 
 
 FORMAT = Format(
-    name="eman2-json",
+    name=NAME,
     title="EMAN2 info JSON",
     kind="poses",
     suffixes=(".json",),

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 _COLUMNS = ("x", "y", "width", "height", "flag")
+NAME = "eman-box"
 _KEEPS = frozenset({"position"})
 
 
@@ -92,7 +93,7 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> list[PoseSet]:
         features=pd.DataFrame({_COLUMNS[i]: whole_numbers(table[:, i]) for i in rest}),
     )
     whole = bool((corners == np.rint(corners)).all())
-    return to_posesets(particles, path, {"format": "eman-box", "ndim": 2, "whole_pixels": whole})
+    return to_posesets(particles, path, {"format": NAME, "ndim": 2, "whole_pixels": whole})
 
 
 def _check_sizes(sizes: Floats, path: Path) -> None:
@@ -142,13 +143,13 @@ def write(
         If the size of the boxes is unknown, particles have a z, or are of several micrographs.
     """
     report = LossReport()
-    particles = join(data, path, report, _KEEPS)
+    particles = join(data, path, report, _KEEPS, [NAME])
     refuse_z(particles, path, "cryolo-cbox or cryolo-coords")
     sizes = box_sizes(particles, box_size, path)
     spacing, place = particles.spacing[:, None], conventions.EMAN_BOX.place
     corners = encode_position(particles.position, place, spacing, sizes)[:, :2]
     if whole_pixels is None:
-        whole_pixels = all(m.get("whole_pixels", True) for m in particles.metadata)
+        whole_pixels = all(m.get("whole_pixels", True) for m in particles.read)
     if whole_pixels:
         corners = _rounded(corners, report)
     columns = [corners[:, 0], corners[:, 1], sizes[:, 0], sizes[:, 1]]
@@ -173,7 +174,7 @@ def _rounded(corners: Floats, report: LossReport) -> Floats:
 
 
 FORMAT = Format(
-    name="eman-box",
+    name=NAME,
     title="EMAN1 box",
     kind="poses",
     suffixes=(".box",),

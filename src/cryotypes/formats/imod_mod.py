@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+NAME = "imod-mod"
+MODELS = (NAME, "peet-csv")  # they share a model, and what it was drawn on
 _KEEPS = frozenset({"position", "pixel_spacing"})
 IDS = ("object_id", "contour_id")
 WHOLE = (0.0, 0.0, 0.0)  # a model of a whole image
@@ -103,7 +105,7 @@ def read(
     )
     name: bytes = model.header["name"]
     metadata = {
-        "format": "imod-mod",
+        "format": NAME,
         "ndim": 3,
         "header": {**model.header, "name": name.split(b"\0")[0].decode("utf-8", "replace")},
         "imod_half_pixel": imod_half_pixel,
@@ -186,9 +188,9 @@ def write(
         If the particles are of several tomograms, or an id is not a whole number from 0.
     """
     report = LossReport()
-    particles = join(data, path, report, _KEEPS)
+    particles = join(data, path, report, _KEEPS, MODELS)
     lose_features(particles, (*IDS, "size"), report)
-    metadata = _source(particles.metadata)
+    metadata: dict[str, Any] = next(iter(particles.read), {})
     if imod_half_pixel is None:
         imod_half_pixel = metadata.get("imod_half_pixel", True)
     place = place_of(imod_half_pixel, metadata.get("subset_offset", WHOLE))
@@ -198,10 +200,6 @@ def write(
     with writing_bytes(path, overwrite) as file:
         file.writelines(model_bytes(model))
     return report
-
-
-def _source(metadata: list[dict[str, Any]]) -> Mapping[str, Any]:
-    return next((m for m in metadata if m.get("format") == "imod-mod"), {})
 
 
 def set_spacing(model: Model, particles: Particles, path: Path) -> None:
@@ -225,7 +223,7 @@ def model_of(particles: Particles, written: Floats, path: Path, report: LossRepo
 
     Everything else stays as in the model that was read (``metadata["model"]``).
     """
-    raw = next((m["model"] for m in particles.metadata if m.get("model")), None)
+    raw = next((m["model"] for m in particles.read if m.get("model")), None)
     model = new_model() if raw is None else parse_model(raw, path)
     if raw is None:
         largest = np.maximum(written.max(axis=0, initial=0.0), 0) if len(written) else np.zeros(3)
@@ -290,7 +288,7 @@ def _fill(contour: Contour, points: Floats, sizes: Floats, report: LossReport) -
 
 
 FORMAT = Format(
-    name="imod-mod",
+    name=NAME,
     title="IMOD model",
     kind="poses",
     suffixes=(".mod",),

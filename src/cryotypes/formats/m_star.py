@@ -141,7 +141,7 @@ def write(data: list[PoseSet], path: Path, *, overwrite: bool = False) -> LossRe
         If the particles have no hash, or no pixel spacing.
     """
     report = LossReport()
-    particles = join(data, path, report, KEEPS)
+    particles = join(data, path, report, KEEPS, [FORMAT.name])
     features = particles.features
     if features is None or HASH not in features or features[HASH].isna().any():
         raise WriteError(
@@ -159,8 +159,9 @@ def write(data: list[PoseSet], path: Path, *, overwrite: bool = False) -> LossRe
     table = pl.concat([pl.DataFrame(columns), _relion.to_polars(rest)], how="horizontal")
     known = [label for label in dict.fromkeys(labels) if label in table.columns]
     table = table.select([*known, *[c for c in table.columns if c not in known]])
+    block = next((m["block"] for m in particles.read), "")
     with writing_bytes(path, overwrite) as file:
-        write_star(file, [Block(particles.metadata[0].get("block", ""), table)])
+        write_star(file, [Block(block, table)])
     return report
 
 

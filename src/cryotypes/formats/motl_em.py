@@ -202,7 +202,7 @@ def write(
         is above 2**24, or an experiment's name cannot stand in a .doc.
     """
     report = LossReport()
-    particles = join(data, path, report, KEEPS)
+    particles = join(data, path, report, KEEPS, [NAME])
     if index_base is None:
         index_base = _lists.as_read(particles, "index_base")
     numbers = _lists.tomogram_numbers(particles, report, _LARGEST, tomogram_names)

@@ -40,7 +40,7 @@ from ._format import Format, Head
 from ._imod_model import model_bytes, parse_model
 from ._number_table import number_rows, read_numbers, read_text
 from ._poses import Particles, join, lose_features, to_posesets
-from .imod_mod import IDS, WHOLE, model_of, place_of, points_of, read_bytes, set_spacing
+from .imod_mod import IDS, MODELS, WHOLE, model_of, place_of, points_of, read_bytes, set_spacing
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
+NAME = "peet-csv"
 _KEEPS = frozenset({"position", "shift", "orientation", "pixel_spacing"})
 _WIDTH = 20
 _HEADER = (
@@ -135,7 +136,7 @@ def read(
         features=pd.DataFrame({names[i]: whole_numbers(table[:, i]) for i in rest}).join(ids),
     )
     metadata = {
-        "format": "peet-csv",
+        "format": NAME,
         "ndim": 3,
         "header": header,
         "imod_half_pixel": imod_half_pixel,
@@ -260,16 +261,15 @@ def write(
         refuse_overwrite(file_path, overwrite)
     if target.resolve() == path.resolve():
         raise WriteError(f"model={target} is the motive list itself; give another name", path)
-    particles = _in_model_order(join(data, path, report, _KEEPS), report)
-    own = next((m for m in particles.metadata if m.get("format") == "peet-csv"), {})
+    particles = _in_model_order(join(data, path, report, _KEEPS, MODELS), report)
+    own: dict[str, Any] = next(iter(particles.read), {})
     if imod_half_pixel is None:
         imod_half_pixel = own.get("imod_half_pixel", True)
-    subset = next((m["subset_offset"] for m in particles.metadata if "subset_offset" in m), WHOLE)
-    place = place_of(imod_half_pixel, subset)
+    place = place_of(imod_half_pixel, own.get("subset_offset", WHOLE))
     written = encode_position(particles.position, place, particles.spacing[:, None])
     points = model_of(particles, written, target, report)
     set_spacing(points, particles, target)
-    header = own.get("header", _HEADER)
+    header = next((m["header"] for m in particles.read if m["format"] == NAME), _HEADER)
     rows = number_rows(_columns(particles, _unique(header), report), ",")
     # the list takes its place only after the model has, and neither if one cannot be written
     with writing_bytes(path, overwrite) as file:
@@ -328,7 +328,7 @@ def _columns(particles: Particles, names: list[str], report: LossReport) -> list
 
 
 FORMAT = Format(
-    name="peet-csv",
+    name=NAME,
     title="PEET motive list",
     kind="poses",
     suffixes=(".csv",),

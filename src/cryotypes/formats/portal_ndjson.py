@@ -176,10 +176,10 @@ def write(
         If there are several experiments, or a feature does not fit into JSON.
     """
     report = LossReport()
-    particles = join([_typed(poses) for poses in data], path, report, FORMAT.keeps)
+    particles = join([_typed(poses) for poses in data], path, report, FORMAT.keeps, [NAME])
     features = particles.features
     assert features is not None
-    own = [entry for entry in particles.metadata if entry.get("format") == NAME]
+    own = particles.read
     axes = _axes(order or next((entry["order"] for entry in own), "xyz"))
     keys = dict.fromkeys(["instance_id", *(key for entry in own for key in entry["keys"])])
     known = features[_MATRIX].to_numpy(dtype=bool)

@@ -241,8 +241,8 @@ def write(data: list[PoseSet], path: Path, *, overwrite: bool = False) -> LossRe
         If a text holds characters that XML has not.
     """
     report = LossReport()
-    particles = join(data, path, report, FORMAT.keeps)
-    own = next((m for m in particles.metadata if m.get("format") == NAME), {})
+    particles = join(data, path, report, FORMAT.keeps, [NAME])
+    own = next(iter(particles.read), {})
     columns = {} if particles.features is None else {str(n): particles.features[n].tolist()
                                                      for n in particles.features}  # fmt: skip
     gone = {n: particles.features[n].isna().tolist() for n in columns}  # type: ignore[index]

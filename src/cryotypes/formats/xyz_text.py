@@ -19,7 +19,7 @@ from ._files import writing_bytes
 from ._format import Format, Head, reading_bytes, warn_if_cut
 from ._named_columns import EULER, POSITION, QUATERNION, SHIFT, Named, Unit, decode, encode
 from ._number_table import is_empty_list, warn_of_empty_list
-from ._poses import join, lose_features
+from ._poses import join, lose_features, metadata_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -179,14 +179,13 @@ def write(
     WriteError
         If there are several experiments, or a column is unknown or not of numbers.
     """
-    read_as = [m["columns"] for m in (getattr(p, "metadata", None) or {} for p in data)
-               if m.get("format") == NAME and "columns" in m]  # fmt: skip
+    read_as = [m["columns"] for p in data if "columns" in (m := metadata_for(p, [NAME]))]
     names = list(columns or next(iter(read_as), POSITION))
     keeps = {"position"}
     keeps |= {"shift"} if set(SHIFT) <= set(names) else set()
     keeps |= {"orientation"} if {*names} >= {*EULER} or {*names} >= {*QUATERNION} else set()
     report = LossReport()
-    particles = join(data, path, report, frozenset(keeps))
+    particles = join(data, path, report, frozenset(keeps), [NAME])
     if "shift" in keeps and particles.shift is None:
         particles.shift = np.zeros_like(particles.position)
     if "orientation" in keeps and particles.orientation is None:

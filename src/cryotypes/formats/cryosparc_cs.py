@@ -156,7 +156,8 @@ class _Rows:
             listing = ", ".join(n.removesuffix("/pose") for n in table.columns if "/pose" in n)
             raise ReadError(f"no field '{group}/pose'; there is {listing or 'none'}", path)
         self.group = group or (found[0] if found else None)
-        if self.group is None and _CENTRES[0] not in table and _BLOB not in table:
+        located = any(name.startswith("location/") for name in table.columns)
+        if self.group is None and not located and _BLOB not in table:
             listing = ", ".join(list(table.columns)[:6])
             raise ReadError(f"expected particles (location, alignments), found {listing}, …", path)
         self.best = self._best()

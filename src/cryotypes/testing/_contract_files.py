@@ -47,6 +47,7 @@ _USUAL = {
     "micrograph_shape": (1001, 1000),
     "pixel_spacing": 2.5,
     "tomogram_dimensions": (1000, 1001, 301),
+    "tomogram_spacing": 2.5,
 }
 
 # Beginnings that no particle format may take for its own, by a path that may mislead.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import pickle
 import struct
+import subprocess
 import sys
 import time
 import warnings
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import cryotypes
 from cryotypes.errors import GuessWarning, MissingPackageError, ReadError, WriteError
 from cryotypes.formats import eman2_hdf, hdf5_image
 from cryotypes.formats._format import Head
@@ -331,6 +333,65 @@ def test_array_protocol(tmp_path):
     assert np.mean(found) == data.mean()
     with pytest.raises(ValueError, match="copy"):
         found.__array__(copy=False)  # what numpy 2 asks
+
+
+def packed_by(path, *filters, skipped=0, place="a/volume"):
+    """A dataset of one chunk that claims to have gone through filters, by their numbers."""
+    values = numbers((4, 8, 8))
+    with h5py.File(path, "w") as file:
+        plan = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        plan.set_chunk(values.shape)
+        for number in filters:
+            plan.set_filter(number, h5py.h5z.FLAG_OPTIONAL, (3,))
+        group = file.create_group(place.rpartition("/")[0])
+        space = h5py.h5s.create_simple(values.shape)
+        name = place.rpartition("/")[2].encode()
+        stored = h5py.h5d.create(group.id, name, h5py.h5t.IEEE_F32LE, space, plan)
+        stored.write_direct_chunk((0, 0, 0), values.astype("<f4").tobytes(), skipped)
+    return values
+
+
+@pytest.mark.parametrize(
+    ("number", "said"),
+    [
+        (32015, r"filter 32015 \(Zstandard\), which is not installed; pip install hdf5plugin$"),
+        (32008, r"filter 32008 \(bitshuffle\), which is not installed; pip install hdf5plugin$"),
+        (307, r"filter 307 \(BZIP2\).*pip install hdf5plugin$"),
+        (40123, r"filter 40123, which is not installed; install its plugin.*HDF5_PLUGIN_PATH"),
+    ],
+)
+@pytest.mark.parametrize("place", ["a/volume", "MDF/images/0/image"])
+def test_missing_filters_are_named(tmp_path, monkeypatch, number, said, place):
+    """With what to install; h5py speaks of a directory of plugins that it cannot open."""
+    monkeypatch.setattr(h5py.h5z, "filter_avail", lambda n: n < 100)
+    monkeypatch.setitem(sys.modules, "hdf5plugin", None)
+    packed_by(tmp_path / "a.h5", 2, number, place=place)  # 2: shuffle, which is built in
+    with pytest.raises(ReadError, match=rf"a\.h5: /{place}: packed with HDF5 {said}"):
+        cryotypes.read_image(tmp_path / "a.h5")
+
+
+def test_a_filter_may_be_left_out_of_all_chunks(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "hdf5plugin", None)
+    values = packed_by(tmp_path / "a.h5", 40123, skipped=1)
+    found = cryotypes.read_image(tmp_path / "a.h5", pixel_spacing=1)
+    np.testing.assert_array_equal(np.asarray(found.data), values)
+
+
+def test_an_installed_plugin_is_used(tmp_path):
+    """In other processes, too, in which nobody has imported it."""
+    hdf5plugin = pytest.importorskip("hdf5plugin")
+    values = numbers((4, 8, 8))
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file.create_dataset("a", data=values, **hdf5plugin.Zstd())
+    sent = pickle.dumps(cryotypes.read_image(tmp_path / "a.h5", pixel_spacing=1))
+    (tmp_path / "sent").write_bytes(sent)
+    code = (
+        "import pickle, numpy\nimage = pickle.load(open('sent', 'rb'))\nprint(image.data[:].sum())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == str(values.sum()), done.stderr
 
 
 def test_changed_behind_our_back(tmp_path):

@@ -303,6 +303,32 @@ def test_chunks_that_unpack_to_more_than_a_chunk(tmp_path, name):
         tracemalloc.stop()
 
 
+@pytest.mark.parametrize("version", VERSIONS)
+def test_every_damaged_byte_of_ours_is_noticed(tmp_path, version):
+    """By the checksum of the frame, of which the metadata of version 2 do not speak."""
+    write(image(numbers((4, 5, 6))), tmp_path / "a.zarr", version=version)
+    chunk = tmp_path / "a.zarr" / "0" / ("c" if version == "0.5" else "") / "0" / "0" / "0"
+    whole = chunk.read_bytes()
+    for place in range(9, len(whole), 7):
+        chunk.write_bytes(whole[:place] + bytes([whole[place] ^ 16]) + whole[place + 1 :])
+        with pytest.raises(ReadError, match="damaged"):
+            np.asarray(read(tmp_path / "a.zarr").data)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_a_missing_codec_is_no_damage(tmp_path, version):
+    write(image(numbers((4, 5, 6))), tmp_path / "a.zarr", version=version)
+    file = tmp_path / "a.zarr" / "0" / (".zarray" if version == "0.4" else "zarr.json")
+    metadata = json.loads(file.read_text())
+    if version == "0.4":
+        metadata["compressor"] = {"id": "lz77"}
+    else:
+        metadata["codecs"][1] = {"name": "lz77", "configuration": {}}
+    file.write_text(json.dumps(metadata))
+    with pytest.raises(ReadError, match=r"codec that is not installed .*: 'lz77'\); install"):
+        read(tmp_path / "a.zarr")
+
+
 def test_a_damaged_chunk_is_one_sentence(tmp_path):
     write(image(numbers((4, 5, 6))), tmp_path / "a.zarr")
     chunk = tmp_path / "a.zarr" / "0" / "0" / "0" / "0"

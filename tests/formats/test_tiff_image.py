@@ -8,6 +8,7 @@ import shutil
 import struct
 import subprocess
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -467,3 +468,29 @@ def test_a_missing_compression_is_none(tmp_path):
     image = read(path, pixel_spacing=1.0)
     np.testing.assert_array_equal(np.asarray(image.data)[:, ::-1], values)
     assert image.metadata["compression"] == "none"
+
+
+def test_a_stack_of_imagej_without_the_tag():
+    """Four slices behind one page; the pixels are its last 1024 bytes, big-endian."""
+    path = Path(__file__).parents[1] / "cases" / "imagej_stack.tif"
+    raw = path.read_bytes()
+    assert struct.pack(">HH", 259, 3) not in raw
+    values = np.frombuffer(raw[-1024:], ">f4").reshape(4, 8, 8)
+    found = read(path, pixel_spacing=1.0)
+    np.testing.assert_array_equal(np.asarray(found.data)[:, ::-1], values)
+    assert (found.data.shape, found.stack) == ((4, 8, 8), False)
+
+
+@pytest.mark.parametrize(
+    ("code", "name"), [(32809, "thunderscan"), (12345, "12345"), (50012, "50012")]
+)
+def test_a_compression_that_nobody_unpacks_is_no_damage(tmp_path, code, name):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, numbers((4, 6), "uint8"), compression="lzw", **GREY)
+    with tifffile.TiffFile(path) as tif:
+        place = tif.pages[0].tags["Compression"].valueoffset
+    raw = bytearray(path.read_bytes())
+    raw[place : place + 2] = struct.pack("<H", code)
+    path.write_bytes(raw)
+    with pytest.raises(ReadError, match=rf"TIFF compression {code} \({name}\), which tifffile"):
+        read(path, pixel_spacing=1.0)

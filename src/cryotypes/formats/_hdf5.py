@@ -6,7 +6,8 @@ https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html
 from __future__ import annotations
 
 import math
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from cryotypes.errors import MissingPackageError, ReadError
@@ -17,6 +18,12 @@ if TYPE_CHECKING:
 
 _DENSEST = 1032  # zlib: a byte stands for so many at most
 _MAGIC = b"\x89HDF\r\n\x1a\n"
+# Filters of the package hdf5plugin, by their registered numbers (its FILTERS, version 7.1).
+_OF_PLUGIN = {
+    **{307: "BZIP2", 32001: "Blosc", 32004: "LZ4", 32008: "bitshuffle", 32013: "ZFP"},
+    **{32015: "Zstandard", 32017: "SZ", 32018: "FCIDECOMP", 32024: "SZ3", 32026: "Blosc2"},
+    **{32028: "SPERR", 32033: "HTJ2K"},
+}
 # What the library raises for damaged files: it believes what they say.
 _DAMAGE = (
     *(OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, IndexError),
@@ -82,13 +89,53 @@ def _is_numeric(dataset: Any) -> bool:
         return False
 
 
+def check_filters(dataset: Any, path: Path) -> None:
+    """Refuse a dataset that is packed with a filter that nobody has installed.
+
+    The plugins of hdf5plugin are loaded where they are wanted, if that is installed: a program that
+    reads HDF5 without it finds them only if somebody imported it.
+
+    Raises
+    ------
+    ReadError
+        That names the filter, and what to install.
+    """
+    available = h5py_for("reading HDF5").h5z.filter_avail
+    plan = dataset.id.get_create_plist()
+    for place in range(plan.get_nfilters()):
+        number, _, _, stated = plan.get_filter(place)
+        if available(number) or not _is_used(dataset, place):
+            continue
+        with suppress(ImportError):
+            import_module("hdf5plugin")
+        if available(number):
+            continue
+        name = _OF_PLUGIN.get(number) or stated.decode("utf-8", "replace")
+        remedy = "install its plugin in a folder that HDF5_PLUGIN_PATH names"
+        raise ReadError(
+            f"{dataset.name}: packed with HDF5 filter {number}{f' ({name})' if name else ''}, "
+            "which is not installed; "
+            f"{'pip install hdf5plugin' if number in _OF_PLUGIN else remedy}",
+            path,
+        )
+
+
+def _is_used(dataset: Any, place: int) -> bool:
+    """Tell whether any chunk went through a filter: each may leave out those that are optional."""
+    if not hasattr(dataset.id, "chunk_iter"):
+        return True
+    used = dataset.id.chunk_iter(lambda chunk: None if chunk.filter_mask >> place & 1 else True)
+    return bool(used)
+
+
 def check_stored(dataset: Any, path: Path) -> None:
-    """Refuse a dataset whose shape does not go with what is stored of it.
+    """Refuse a dataset whose shape does not go with what is stored of it, or cannot be unpacked.
 
     Raises
     ------
     ReadError
     """
+    check_filters(dataset, path)
     name, stored = dataset.name, dataset.id.get_storage_size()
     if dataset.is_virtual or dataset.external:
         return

@@ -10,7 +10,7 @@ import numpy as np
 from cryotypes.image._arrays import LazyArray
 from cryotypes.image._on_disk import AsRead
 
-from ._hdf5 import opened
+from ._hdf5 import check_filters, opened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,6 +84,7 @@ class HdfArray(LazyArray):
 
     def _read(self, file: Any, part: Part, box: Box) -> NDArray[Any]:
         dataset = file[part.name]
+        check_filters(dataset, self.path)  # of this process, which may be another
         lines = dataset[box[-len(dataset.shape) :]].reshape(
             [len(range(b.start, b.stop, b.step)) for b in box]
         )

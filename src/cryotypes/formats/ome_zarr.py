@@ -179,6 +179,14 @@ def _open(path: Path, level: Level, zarr_format: int) -> Any:
     except Exception as error:  # damaged metadata make zarr raise almost anything
         if isinstance(error, OSError) and not isinstance(error, ValueError):
             raise
+        if type(error).__name__ == "UnknownCodecError":  # zarr's and numcodecs' own
+            said = str(error).replace("''", "'")
+            raise ReadError(
+                f"level {level.path!r} is packed with a codec that is not installed ({said}); "
+                "install the package that adds it to zarr: numcodecs[zfpy], numcodecs[pcodec], "
+                "imagecodecs …",
+                path,
+            ) from error
         raise ReadError(f"level {level.path!r} is damaged ({error})", path) from error
     if dtype.kind not in "biufc" or 0 in shape:
         raise ReadError(f"expected numbers, found {dtype} of shape {shape}", path)

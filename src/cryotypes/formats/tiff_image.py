@@ -163,6 +163,13 @@ def _data(tif: Any, pages: int, path: Path, stack: bool | None, flip_y: bool) ->
         raise MissingPackageError(
             "imagecodecs", "tiff", f"reading {path} ({_name(page.compression, 'COMPRESSION')})"
         )
+    if not _is_unpacked(page.compression):
+        raise ReadError(
+            f"its pages are packed as TIFF compression {int(page.compression)} "
+            f"({_name(page.compression, 'COMPRESSION')}), which tifffile does not unpack; save it "
+            "anew uncompressed, or as LZW or deflate",
+            path,
+        )
     from cryotypes.image._arrays import Reordered
 
     from ._tiff_pages import Pages
@@ -198,6 +205,16 @@ def _axes(tif: Any, path: Path, stack: bool | None) -> tuple[str, tuple[int, ...
     if axes[-2:] != "YX" or len(axes) not in (2, 3) or 0 in shape:
         raise ReadError(f"expected an image, a volume or a stack, found axes {axes}, {shape}", path)
     return axes, shape
+
+
+def _is_unpacked(compression: int) -> bool:
+    """Tell whether tifffile, with imagecodecs, has something that unpacks it."""
+    import tifffile
+
+    try:
+        return tifffile.TIFF.DECOMPRESSORS[compression] is not None
+    except KeyError:
+        return False
 
 
 def _name(value: Any, kind: str) -> str:

@@ -1,5 +1,7 @@
 """Conversions of several files at once."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -29,3 +31,17 @@ def test_two_series_of_one_name_are_not_merged(tmp_path):
     ):
         ct.convert(sources, tmp_path / "out.star")
     assert not (tmp_path / "out.star").exists()
+
+
+def test_passthrough_files_bring_fields_and_no_particles(tmp_path):
+    """As pyem is called: 6 particles joined by uid, not 14 rows."""
+    cases = Path(__file__).parent / "cases"
+    sources = [cases / "J10_particles.cs", cases / "J10_passthrough_particles.cs"]
+    out = tmp_path / "out.star"
+    for order in (sources, sources[::-1]):
+        ct.convert(order, out, overwrite=True)
+        assert sum(len(p) for p in ct.read_poses(out)) == 6
+    both = ct.read_poses(sources[0], passthrough=sources[1])
+    positions = np.concatenate([p.position for p in both])
+    found = np.concatenate([p.position for p in ct.read_poses(out)])
+    np.testing.assert_allclose(np.sort(found, axis=0), np.sort(positions, axis=0), atol=1e-6)

@@ -18,6 +18,7 @@ from .errors import (
     UnknownFormatError,
     WriteError,
 )
+from .formats._cs_passthrough import is_passthrough
 from .formats._files import refuse_overwrite
 from .io import KINDS, _writable, identify, options_of, write
 from .io import _read as read_one
@@ -125,6 +126,7 @@ def convert(
     sources = _sources(
         [Path(path) for path in listed], str(target), from_format, to_format, failures
     )
+    sources, options = _with_passthrough(sources, options)
     kind = sources[0].format.kind
     writer = _writable(_example(str(target)), kind, to_format)
     if bin_factor != 1 and kind != "image":
@@ -193,6 +195,20 @@ def _sources(
     if twice:
         raise ValueError(f"convert: {twice[0]} is given twice")
     return sources
+
+
+def _with_passthrough(
+    sources: list[_Source], options: dict[str, Any]
+) -> tuple[list[_Source], dict[str, Any]]:
+    """Take cryoSPARC's passthrough files for what they are: more fields of the others' particles.
+
+    `particles.cs passthrough.cs` is how such files are given to other programs (pyem).
+    """
+    fields = [s for s in sources if s.format.name == "cryosparc-cs" and is_passthrough(s.path)]
+    others = [s for s in sources if s not in fields]
+    if not fields or not any(s.format.name == "cryosparc-cs" for s in others):
+        return sources, options
+    return others, {"passthrough": [s.path for s in fields], **options}
 
 
 def _refuse_unknown(paths: list[Path]) -> None:

@@ -4,6 +4,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+# Parts of the names of what a user misses most, in this order: without half-sets a resolution is
+# wrong, without dose and defocus the correction is.
+_MISSED = (
+    *("randomsubset", "halfset", "half_set", "split"),
+    *("exposure", "dose", "excluded", "defocus", "phaseshift", "phase_shift", "ctf"),
+    *("class", "score", "figureofmerit", "voltage", "spherical", "amplitudecontrast"),
+)
+
+
+def by_weight(names: Iterable[str]) -> list[str]:
+    """Sort names of columns: what is missed most comes first, the rest stays in order.
+
+    Examples
+    --------
+    >>> by_weight(["rlnAnglePsi", "rlnClassNumber", "rlnRandomSubset"])
+    ['rlnRandomSubset', 'rlnClassNumber', 'rlnAnglePsi']
+    """
+    return sorted(names, key=_weight)
+
+
+def _weight(name: str) -> int:
+    lower = name.lower()
+    return next((place for place, part in enumerate(_MISSED) if part in lower), len(_MISSED))
+
 
 @dataclass
 class LossReport:

@@ -68,7 +68,7 @@ def test_two_alignments_of_one_name_are_named_apart(tmp_path):
     sources = [etomo(tmp_path / "s1", shift=1.0), etomo(tmp_path / "s2", shift=5.0)]
     out = tmp_path / "x.star"
     run("convert", *sources, out, "--name", "{stem}")
-    assert shifts(out) == {"s1": -1.0, "s2": -5.0}
+    assert shifts(out) == pytest.approx({"s1": -1.0, "s2": -5.0}, abs=0.1)  # half pixels
     assert ct.read_projection_model(out).attrs["tomogram_dimensions"].keys() == {"s1", "s2"}
     files = [folder / "TS_1.xf" for folder in sources]
     (tmp_path / "other").mkdir()
@@ -143,7 +143,8 @@ def test_a_directory_of_etomo_directories(tmp_path):
     assert out.count("1 tilt series, 7 tilt images") == 3
     assert out.index("TS_2") < out.index("TS_10")
     run("convert", tmp_path / "all", tmp_path / "x.star")
-    assert shifts(tmp_path / "x.star") == {"TS_1": -1, "TS_2": -2, "TS_10": -10}
+    expected = {"TS_1": -1, "TS_2": -2, "TS_10": -10}
+    assert shifts(tmp_path / "x.star") == pytest.approx(expected, abs=0.1)
     assert (
         "projection model: 1 of 3"
         in run("match", tmp_path / "all", picks(tmp_path / "p.tbl", "TS_2")).stdout

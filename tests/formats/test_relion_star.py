@@ -711,9 +711,10 @@ def test_the_report_of_a_downgrade(project, tmp_path):
     assert "subtomogram angles" in report.converted
     with pytest.warns(LossWarning):
         report = save_as(posesets, out, dialect="3.1", overwrite=True)
-    assert set(report.lost) == {"angle priors"}
+    assert set(report.lost) == {"angle priors", "rlnTomoSubTomosAre2DStacks"}
+    assert "general" not in tables(out.read_text())  # cryoCAT reads no file with it
     again = out.with_name("strict.star")
-    with pytest.raises(WriteError, match="strict: relion-star cannot keep angle priors"):
+    with pytest.raises(WriteError, match=r"strict: relion-star cannot keep .*angle priors"):
         save_as(posesets, again, dialect="3.1", strict=True)
     assert not again.exists()
     save_as(posesets, again, strict=True)
@@ -1121,3 +1122,36 @@ def test_moved_particles(project, tmp_path):
         after = truth(out, {f"{k}x": v for k, v in SIZES.items()})
         moved = np.array([10 * posesets[0].pixel_spacing, 0, 0])
         agree(after, Truth([f"{i}x" for i in before.ids], before.place + moved, before.orientation))
+
+
+def test_images_cut_in_a_frame_that_is_gone_are_lost(save, tmp_path):
+    """Subtomogram 30 60 -20, particle 0 90 0: the angles are composed, the box was not turned."""
+    names = ("rlnTomoName", *XYZ, *SUB, *ANGLES, "rlnImageName", "rlnCtfImage", GROUP)
+    text = optics((1, "o1", 2.0, 2.0), labels=("rlnTomoTiltSeriesPixelSize", "rlnImagePixelSize"))
+    for frame, kept in (((30, 60, -20), False), ((0, 0, 0), True)):
+        row = ("TS_01", 1, 2, 3, *frame, 0, 90, 0, "a.mrc", "b.mrc", 1)
+        posesets = read(save(text + block("particles", names, row), "sub.star"))
+        for dialect in ("3.0", "3.1", "warp"):
+            out = tmp_path / "out.star"
+            report = write(posesets, out, dialect=dialect, overwrite=True)
+            found = next(t for t in tables(out.read_text()).values() if ANGLES[0] in t)
+            assert ("rlnImageName" in found) == ("rlnCtfImage" in found) == kept
+            assert ("rlnImageName" not in report.lost) == kept
+            if not kept:
+                expected = [40.8934, 138.5904, 29.1066]
+                assert_allclose(found.loc[0, list(ANGLES)].astype(float), expected, atol=1e-3)
+        same = tmp_path / "same.star"
+        write(posesets, same, tomogram_spacing=2.0, overwrite=True)
+        assert tables(same.read_text())["particles"].loc[0, "rlnImageName"] == "a.mrc"
+
+
+def test_what_is_lost_is_named_in_full_and_by_weight(save, tmp_path):
+    """ "and 8 more" hid the half-sets; they come first."""
+    columns = [f"rlnColumn{i}" for i in range(12)]
+    names = (MICROGRAPH, *XYZ, *columns, "rlnClassNumber", "rlnRandomSubset", "rlnDefocusU")
+    row = ("mic", 1, 2, 3, *range(12), 1, 2, 10000)
+    posesets = read(save(plain(names, row)))
+    with pytest.warns(LossWarning):
+        report = cryotypes.write(posesets, tmp_path / "out.mod")
+    listed = report.lost["features"].partition(":")[0].split(", ")
+    assert listed == ["rlnRandomSubset", "rlnDefocusU", "rlnClassNumber", *columns]

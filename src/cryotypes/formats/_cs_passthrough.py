@@ -78,7 +78,7 @@ def find_passthrough(path: Path) -> Path | None:
     ``extracted_particles.cs`` in J42/, but not to ``J42_particles_excluded.cs``. The longest wins.
     """
     job = _job(path.stem) or _job(path.resolve().parent.name)
-    if _MARK in path.name or job is None:
+    if is_passthrough(path) or job is None:
         return None
     best = None
     for other in sorted(path.parent.glob(f"*{_MARK}*.cs")):
@@ -88,6 +88,11 @@ def find_passthrough(path: Path) -> Path | None:
         if _job(name) == job and fits and longer:
             best = other
     return best
+
+
+def is_passthrough(path: Path) -> bool:
+    """Whether a file is called as cryoSPARC's passthrough files are: no particles of its own."""
+    return _MARK in path.name
 
 
 def _job(name: str) -> int | None:

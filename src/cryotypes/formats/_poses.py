@@ -12,6 +12,7 @@ import pandas as pd
 
 from cryotypes.errors import GuessWarning, WriteError
 from cryotypes.geometry._bounds import warn_outside
+from cryotypes.loss import by_weight
 from cryotypes.poseset import PoseSet
 
 if TYPE_CHECKING:
@@ -423,8 +424,7 @@ def lose_features(particles: Particles, written: Sequence[str], report: LossRepo
     if any(name in written for name in columns):
         report.kept.append("features")
     if gone:
-        listing = ", ".join(gone[:8]) + (f" and {len(gone) - 8} more" if len(gone) > 8 else "")
-        report.lost["features"] = f"{listing}: the format has no such columns"
+        report.lost["features"] = f"{', '.join(by_weight(gone))}: the format has no such columns"
 
 
 def _in_file_order(particles: Particles, posesets: Sequence[PoseSet]) -> Particles:

@@ -271,7 +271,18 @@ class _Writer:
             for name in blocks:
                 self.report.lost[f"block {name!r}"] = "RELION 3.0 files have one block"
             return []
+        if self.dialect.name != "5.0":
+            blocks = {
+                n: b for n, b in ((n, self._before_5(b)) for n, b in blocks.items()) if len(b)
+            }
         return [_relion.block_of(name, content) for name, content in blocks.items()]
+
+    def _before_5(self, block: Any) -> Any:
+        """Leave out what only RELION 5 knows; other readers take it for something else."""
+        if isinstance(block, dict) and labels.STACKS_2D in block:
+            self.report.lost[labels.STACKS_2D] = "only RELION 5 knows stacks of tilt images"
+            return {label: value for label, value in block.items() if label != labels.STACKS_2D}
+        return block
 
     def _order(self, columns: list[str]) -> list[str]:
         """As in the file the particles come from; new columns follow."""
@@ -342,9 +353,17 @@ class _Writer:
         gone = [n for n in (*labels.SUBTOMOGRAM, *labels.PRIORS) if n in self.features]
         self.features = self.features.drop(columns=gone)
         self.report.converted["subtomogram angles"] = "composed into rlnAngleRot, Tilt, Psi"
+        if np.nan_to_num(angles).any():
+            self._lose_images("their boxes were cut in the subtomograms' frames")
         if any(name in gone for name in labels.PRIORS):
             self.report.lost["angle priors"] = "they refer to the subtomograms' frames"
         return None
+
+    def _lose_images(self, why: str) -> None:
+        """Leave out images that no longer belong to the poses beside them."""
+        for name in (n for n in labels.IMAGES if n in self.features):
+            self.features = self.features.drop(columns=name)
+            self.report.lost[name] = f"{why}, so that poses and images no longer fit"
 
     def _angles(self, frame: Rotation | None) -> dict[str, Floats]:
         present = [p.orientation is not None for p in self.posesets]

@@ -13,6 +13,7 @@ import pandas as pd
 from cryotypes._sizes import tomogram_size
 from cryotypes.conventions import decode_tilts
 from cryotypes.errors import GuessWarning, ReadError, WriteError
+from cryotypes.loss import by_weight
 from cryotypes.names import strip_path_and_suffix
 from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels
 from cryotypes.projectionmodel import dimensions_of
@@ -463,8 +464,7 @@ def lose_columns(data: pd.DataFrame, written: Sequence[str], report: LossReport)
     """Say which columns the format has no place for."""
     gone = [str(name) for name in data.columns if name not in {*STANDARD, INDEX, *written}]
     if gone:
-        listing = ", ".join(gone[:8]) + (f" and {len(gone) - 8} more" if len(gone) > 8 else "")
-        report.lost["columns"] = f"{listing}: the format has no such columns"
+        report.lost["columns"] = f"{', '.join(by_weight(gone))}: the format has no such columns"
 
 
 def lose_rotation_x(tilts: Tilts, data: pd.DataFrame, report: LossReport) -> None:

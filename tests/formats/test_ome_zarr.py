@@ -777,3 +777,85 @@ def test_version_0_6_with_other_transformations_is_refused(tmp_path):
     with_systems(path, name="elsewhere")
     with pytest.raises(ReadError, match="lead to one of the coordinateSystems, found elsewhere"):
         cryotypes.read_image(path)
+
+
+NM = [axis(name, "nanometer") for name in "zyx"]
+INDICES = [axis(f"dim_{i}", None, "array") for i in range(3)]
+
+
+def to(kind, start, end, **more):
+    """A transformation; in drafts of 0.6 its ends are strings."""
+    return {"type": kind, "input": start, "output": end, **more}
+
+
+def named(name):
+    return {"name": name}
+
+
+def of_06(path, systems, first, *more):
+    """Made by hand after the schemas: one level, and transformations between the systems."""
+    group = zarr.open_group(str(path), mode="w", zarr_format=3)
+    group.create_array("s0", data=numbers((4, 6, 8)))
+    listed = [{"name": name, "axes": axes} for name, axes in systems.items()]
+    datasets = [{"path": "s0", "coordinateTransformations": [first]}]
+    multiscales = {"coordinateSystems": listed, "datasets": datasets}
+    if more:
+        multiscales["coordinateTransformations"] = list(more)
+    group.attrs["ome"] = {"version": "0.6", "multiscales": [multiscales]}
+    return path
+
+
+@pytest.mark.parametrize("ends", [str, named], ids=["draft", "0.6"])
+def test_levels_that_lead_to_array_indices(tmp_path, ends):
+    """As in the specification's example: only the next system has lengths."""
+    path = of_06(
+        tmp_path / "a.zarr",
+        {"physical": NM, "indices": INDICES},
+        to("identity", {"path": "s0"}, ends("indices")),
+        to("rotation", ends("indices"), ends("turned")),
+        to("scale", ends("indices"), ends("physical"), scale=[0.5] * 3),
+    )
+    found = read(path)
+    assert found.pixel_spacing == pytest.approx(5.0)
+    np.testing.assert_array_equal(np.asarray(found.data), numbers((4, 6, 8)))
+
+
+@pytest.mark.parametrize("kind", ["translation", "identity", "affine", "displacements"])
+def test_what_leads_on_from_lengths_changes_nothing(tmp_path, kind):
+    more = to(kind, named("nm"), named("sample"), translation=[100, 200, 300])
+    first = to("scale", {"path": "s0"}, named("nm"), scale=[0.27] * 3)
+    path = of_06(tmp_path / "a.zarr", {"nm": NM, "sample": NM}, first, more)
+    assert read(path).pixel_spacing == pytest.approx(2.7)
+
+
+@pytest.mark.parametrize(("factor", "same"), [(10, True), (12, False)])
+def test_systems_of_other_scales(tmp_path, factor, same):
+    """10 only turns nm into Å; 12 is another size of the pixel."""
+    more = to("scale", named("nm"), named("other"), scale=[factor] * 3)
+    first = to("scale", {"path": "s0"}, named("nm"), scale=[0.27] * 3)
+    path = of_06(tmp_path / "a.zarr", {"nm": NM, "other": ZYX}, first, more)
+    if same:
+        assert read(path).pixel_spacing == pytest.approx(2.7)
+        return
+    with pytest.warns(GuessWarning, match="'nm' and 'other' differ; assumed the first, 2.7 Å"):
+        assert read(path).pixel_spacing == pytest.approx(2.7)
+    assert read(path, pixel_spacing=3.24).pixel_spacing == 3.24
+
+
+@pytest.mark.parametrize("value", [None, 3, "scale", {}, [3], [None], [[]], [{"type": "scale"}]])
+@pytest.mark.parametrize("place", ["coordinateSystems", "coordinateTransformations", "datasets"])
+def test_wrong_types_of_06(tmp_path, place, value):
+    first = to("scale", {"path": "s0"}, named("nm"), scale=[0.27] * 3)
+    path = of_06(tmp_path / "a.zarr", {"nm": NM}, first)
+    group = json.loads((path / "zarr.json").read_text())
+    (found,) = group["attributes"]["ome"]["multiscales"]
+    if place == "datasets":
+        found["datasets"][0]["coordinateTransformations"] = value
+    else:
+        found[place] = value
+    (path / "zarr.json").write_text(json.dumps(group))
+    if place == "coordinateTransformations" and value in (None, [{"type": "scale"}]):
+        assert read(path).pixel_spacing == pytest.approx(2.7)  # that leads nowhere
+        return
+    with pytest.raises(ReadError):
+        read(path)

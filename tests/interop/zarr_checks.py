@@ -153,29 +153,55 @@ def test_what_its_write_multiscale_writes(tmp_path, version):
 # --- readers that are not built on zarr-python's codecs ---
 
 
-def shown(values, version, kind, tmp_path):
-    path = tmp_path / f"{kind}.zarr"
-    data = values[0] if kind == "image" else values
-    image = Image(data, kind, 2.7, stack=kind == "stack")
-    cryotypes.write(image, path, version=version)
-    return path, data
+def by_tensorstore(path, version):
+    """All levels."""
+    for level in sorted(p for p in path.iterdir() if p.is_dir()):
+        place = {"driver": "file", "path": f"{level}/"}
+        spec = {"driver": "zarr" if version == "0.4" else "zarr3", "kvstore": place}
+        yield tensorstore.open(spec).result().read().result()
 
 
 @pytest.mark.parametrize("version", MODELS)
-@pytest.mark.parametrize("kind", ["volume", "stack", "image"])
-@pytest.mark.parametrize("dtype", [*DTYPES[:6], "float32", "float64"])
-def test_tensorstore_and_ngff_zarr_read_ours(tmp_path, kind, dtype, version):
-    """Sizes that chunks do not divide; TensorStore refuses fields that it does not know."""
-    values = (np.random.default_rng(2).normal(size=(70, 130, 65)) * 40 % 100).astype(dtype)
-    path, data = shown(values, version, kind, tmp_path)
-    driver = "zarr" if version == "0.4" else "zarr3"
-    place = {"driver": "file", "path": f"{path}/0/"}
-    found = tensorstore.open({"driver": driver, "kvstore": place}).result().read().result()
-    np.testing.assert_array_equal(found, data, strict=True)
+@pytest.mark.parametrize("chunk", [8, 128])
+@pytest.mark.parametrize(
+    ("kind", "dtype"),
+    [
+        *((kind, "float32") for kind in ("volume", "stack", "image")),
+        *(("volume", dtype) for dtype in (*DTYPES, "bool", "int64", "uint64")),
+        *(("volume", dtype) for dtype in ("complex64", "complex128")),
+    ],
+)
+def test_tensorstore_and_ngff_zarr_read_ours(tmp_path, monkeypatch, kind, dtype, chunk, version):
+    """Sizes that chunks do not divide; both refuse fields that they do not know."""
+    monkeypatch.setattr("cryotypes.formats.ome_zarr._CHUNK", chunk)
+    monkeypatch.setattr("cryotypes.formats.ome_zarr._CHUNK_OF_IMAGE", chunk)
+    values = (np.random.default_rng(2).normal(size=(9, 30, 21)) * 40 % 100).astype(dtype)
+    values = values[0] if kind == "image" else values
+    path = tmp_path / f"{kind}.zarr"
+    cryotypes.write(Image(values, kind, 2.7, stack=kind == "stack"), path, version=version)
+    ours = [np.asarray(cryotypes.read_image(path, level=level).data) for level in range(3)]
+    np.testing.assert_array_equal(ours[0], values, strict=True)
+    for expected, found in zip(ours, by_tensorstore(path, version), strict=True):
+        np.testing.assert_array_equal(found, expected, strict=True)
     levels = ngff_zarr.from_ngff_zarr(str(path)).images
-    np.testing.assert_array_equal(np.asarray(levels[0].data), data, strict=True)
-    assert len(levels) == 3
-    assert levels[0].scale["x"] == 2.7
+    for number, (expected, level) in enumerate(zip(ours, levels, strict=True)):
+        np.testing.assert_array_equal(np.asarray(level.data), expected, strict=True)
+        assert level.scale["x"] == 2.7 * 2**number
+
+
+@pytest.mark.parametrize("version", MODELS)
+def test_tensorstore_and_ngff_zarr_look_at_our_checksums(tmp_path, version):
+    """Though the metadata of version 2 do not speak of them."""
+    path = tmp_path / "a.zarr"
+    cryotypes.write(Image(DATA, "a", 2.7), path, version=version)
+    chunk = path / "0" / ("c" if version == "0.5" else "") / "0" / "0" / "0"
+    content = bytearray(chunk.read_bytes())
+    content[-3] ^= 1  # of the four bytes at the end of the frame
+    chunk.write_bytes(content)
+    with pytest.raises(Exception, match=r"(?i)checksum|data_loss|decod"):
+        list(by_tensorstore(path, version))
+    with pytest.raises(Exception, match=r"(?i)checksum"):
+        np.asarray(ngff_zarr.from_ngff_zarr(str(path)).images[0].data)
 
 
 def test_version_0_6_of_ngff_zarr(tmp_path):

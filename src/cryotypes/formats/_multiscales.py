@@ -1,7 +1,8 @@
 """What the metadata of OME-Zarr say: levels, axes, scales; damaged ones are a ReadError.
 
-Version 0.6 names coordinate systems: each level leads to one of them, by a scale or a sequence of
-scale and translation; what leads on to further systems, rotations among it, does not count here.
+Version 0.6 names coordinate systems: each level leads to the same one, by a scale or a sequence of
+scale and translation. What leads on to further systems, rotations among it, does not count here,
+unless the first counts array indices, and a scale leads on to lengths.
 https://ngff.openmicroscopy.org/0.4/, https://ngff.openmicroscopy.org/0.5/, and 0.6
 """
 
@@ -49,7 +50,10 @@ class Level:
 
 @dataclass(frozen=True)
 class Multiscales:
-    """The first image of a group; ``note`` is what cryotypes wrote beside it."""
+    """The first image of a group.
+
+    ``note`` is what cryotypes wrote beside it, ``doubt`` what speaks against the scales.
+    """
 
     zarr_format: int
     version: str
@@ -57,6 +61,7 @@ class Multiscales:
     levels: list[Level]
     stated: dict[str, Any]
     note: dict[str, Any]
+    doubt: str = ""
 
 
 def is_zarr(path: Path) -> bool:
@@ -111,44 +116,90 @@ def _parse(
     zarr_format: int, ome: dict[str, Any], attributes: dict[str, Any], path: Path
 ) -> Multiscales:
     first = _object(_list(ome["multiscales"], "multiscales", path)[0], "multiscales[0]", path)
-    systems = first.get("coordinateSystems")
-    outer = first.get("coordinateTransformations") if systems is None else None
-    outer_scale, _ = _transformations(outer, "multiscales[0]", path)
-    axes = first.get("axes") if systems is None else _system(first, path)
+    axes: list[Axis] | None
+    if "coordinateSystems" in first:
+        axes, outer_scale, doubt = _system(first, path)
+    else:
+        outer = first.get("coordinateTransformations")
+        outer_scale, _ = _transformations(outer, "multiscales[0]", path)
+        axes, doubt = _axes(first["axes"], path) if "axes" in first else None, ""
     note = attributes.get("cryotypes")
     return Multiscales(
         zarr_format=zarr_format,
         version=str(ome.get("version", first.get("version", "unknown"))),
-        axes=None if axes is None else _axes(axes, path),
+        axes=axes,
         levels=[
             _level(dataset, f"datasets[{i}]", outer_scale, path)
             for i, dataset in enumerate(_list(first.get("datasets"), "datasets", path))
         ],
         stated=first,
         note=note if isinstance(note, dict) else {},
+        doubt=doubt,
     )
 
 
-def _system(first: dict[str, Any], path: Path) -> Any:
-    """Return the axes of the coordinate system to which all levels lead (0.6)."""
+def _system(first: dict[str, Any], path: Path) -> tuple[list[Axis], list[float] | None, str]:
+    """Choose a coordinate system (0.6): axes, a scale beside those of the levels, and a doubt.
+
+    It is that to which all levels lead, or, if its units are no lengths, one that a scale leads on
+    to.
+    """
     names = set()
     for i, dataset in enumerate(_list(first.get("datasets"), "datasets", path)):
         what = f"datasets[{i}]"
         entries = _object(dataset, what, path).get("coordinateTransformations")
         for entry in _list(entries, f"{what}.coordinateTransformations", path):
-            output = _object(entry, what, path).get("output")
-            names.add(str(output.get("name") if isinstance(output, dict) else output))
-    systems = [
-        _object(system, "coordinateSystems", path)
-        for system in _list(first["coordinateSystems"], "coordinateSystems", path)
-    ]
-    found = [system for system in systems if str(system.get("name")) in names]
-    if len(names) != 1 or len(found) != 1:
-        listing = ", ".join(sorted(names)) or "none"
+            names.add(_end(_object(entry, what, path), "output"))
+    systems = {}
+    for found in _list(first["coordinateSystems"], "coordinateSystems", path):
+        one = _object(found, "coordinateSystems", path)
+        systems[str(one.get("name"))] = _axes(one.get("axes"), path)
+    start = names.pop() if len(names) == 1 else ""
+    if start not in systems:
+        listing = ", ".join(sorted(names | {start})).strip(", ") or "none"
         raise ReadError(
             f"expected levels that all lead to one of the coordinateSystems, found {listing}", path
         )
-    return found[0].get("axes")
+    scales = {start: None, **_onward(first, start, systems, path)}
+    lengths = {name: _lengths(systems[name], scales[name]) for name in scales}
+    chosen = next((name for name in scales if lengths[name]), start)
+    differ = [n for n, found in lengths.items() if found and not _same(found, lengths[chosen])]
+    doubt = f"the scales to {chosen!r} and {differ[0]!r} differ" if differ else ""
+    return systems[chosen], scales[chosen], doubt
+
+
+def _onward(
+    first: dict[str, Any], start: str, systems: dict[str, list[Axis]], path: Path
+) -> dict[str, list[float] | None]:
+    """Return the scales that lead from a system to others; no others among the ways."""
+    scales = {}
+    what = "coordinateTransformations"
+    for entry in _list(first[what], what, path) if first.get(what) is not None else []:
+        one = _object(entry, what, path)
+        end, steps = _end(one, "output"), _flat([one], what, path)
+        plain = all(step.get("type") in ("identity", "scale", "translation") for step in steps)
+        if plain and _end(one, "input") == start and end in systems and end != start:
+            scales[end] = _transformations([one], "multiscales[0]", path)[0]
+    return scales
+
+
+def _end(entry: dict[str, Any], which: str) -> str:
+    found = entry.get(which)
+    return str(found.get("name") if isinstance(found, dict) else found)
+
+
+def _lengths(axes: list[Axis], scale: list[float] | None) -> list[float]:
+    """Return Å for a step along each spatial axis; none if that is not known."""
+    units = [ANGSTROM.get((axis.unit or "").lower(), 0.0) for axis in axes if axis.spatial]
+    if len(units) < 2 or 0 in units or (scale is not None and len(scale) != len(axes)):
+        return []
+    factors = [f for f, a in zip(scale or [1.0] * len(axes), axes, strict=True) if a.spatial]
+    return [unit * factor for unit, factor in zip(units, factors, strict=True)]
+
+
+def _same(a: list[float], b: list[float]) -> bool:
+    pairs = zip(a, b, strict=False)
+    return len(a) == len(b) and all(math.isclose(x, y, rel_tol=1e-3) for x, y in pairs)
 
 
 def _level(found: Any, what: str, outer: list[float] | None, path: Path) -> Level:
@@ -180,7 +231,11 @@ def _transformations(
         elif kind == "translation":
             translation = _numbers(entry, "translation", what, path)
         elif kind != "identity":
-            raise ReadError(f"{what}: expected scale or translation, found {kind!r}", path)
+            raise ReadError(
+                f"{what}: expected scale or translation, found {kind!r}, which is not applied to "
+                "images here; resample it first",
+                path,
+            )
     return scale, translation
 
 

@@ -1,10 +1,11 @@
-"""OME-Zarr 0.4 and 0.5: a directory with an image in chunks, at several resolutions.
+"""OME-Zarr 0.4 to 0.6: a directory with an image in chunks, at several resolutions.
 
-Zarr's versions are 2 (OME-Zarr 0.4) and 3 (0.5). Each level has, for each axis, a scale in the
+Zarr's versions are 2 (OME-Zarr 0.4) and 3 (0.5, 0.6). Each level has, for each axis, a scale in the
 axis' unit, and a translation: the centre of its first voxel. A level that is made by averaging
 boxes of two voxels begins half a voxel (of the level before it) later; positions in voxels of
-level k are ``(p - (2**k - 1) / 2) / 2**k``, p those of level 0.
-https://ngff.openmicroscopy.org/0.4/ and https://ngff.openmicroscopy.org/0.5/
+level k are ``(p - (2**k - 1) / 2) / 2**k``, p those of level 0. Version 0.6 is not written.
+https://ngff.openmicroscopy.org/0.4/, https://ngff.openmicroscopy.org/0.5/ and
+https://ngff.openmicroscopy.org/0.6/
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ def read(
         The data are zyx or yx, and read when they are sliced. Axes that are not spatial (t, c)
         must have size one and are dropped.
         Translations are not applied: positions count voxels of the level. ``metadata`` has the
-        multiscales as they stand.
+        multiscales as they stand. Of the coordinate systems of 0.6 the one that counts is the
+        first, from that of the levels on, whose units are lengths.
 
     Raises
     ------
@@ -238,6 +240,8 @@ def _spacing(
     x = lengths["x"]
     if not math.isfinite(x):
         raise ReadError(f"expected a finite scale of x, found {x}", path)
+    if metadata.doubt:
+        _guess(f"{metadata.doubt}; assumed the first, {x:g} Å per pixel; {remedy}", path)
     if any(axis.unit is None for axis in axes if axis.name in lengths):
         _guess(f"the scale has no unit; assumed angstrom, {x:g} Å per pixel; {remedy}", path)
     if any(abs(length - x) > 1e-3 * x for length in lengths.values()):
@@ -463,8 +467,9 @@ FORMAT = Format(
     keeps=frozenset({"data", "pixel_spacing", "stack"}),
     needs=("zarr",),
     evidence=(
-        "documentation: the specifications of OME-Zarr 0.4 and 0.5; source: the writers of the "
-        "CryoET Data Portal and of copick; run: arrays through zarr 3.1, metadata made by hand"
+        "documentation: the specifications of OME-Zarr 0.4, 0.5 and 0.6; source: the writers of "
+        "the CryoET Data Portal and of copick; run: arrays through zarr 3.1, metadata made by "
+        "hand; TensorStore 0.1.86 and ngff-zarr 0.50 as independent readers"
     ),
     url="https://ngff.openmicroscopy.org/0.4/",
 )

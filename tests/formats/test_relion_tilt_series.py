@@ -514,3 +514,15 @@ def test_relion_4_hands_its_microscope_on(tmp_path):
     assert "rlnOpticsGroupName" in written
     assert "rlnTomoFrameCount" not in written
     assert "og1" in written
+
+
+def test_a_size_that_one_series_lacks_is_zero(tmp_path):
+    """<NA> is no number for RELION; 0 0 0 means unknown, and is read so."""
+    model = pd.DataFrame({"rotation_y": [0.0, 0.0], "rotation_z": 85.0, "pixel_spacing": 2.0})
+    model["experiment_id"] = ["TS_1", "TS_2"]
+    model.attrs["tomogram_dimensions"] = {"TS_2": (100, 80, 60)}
+    path = tmp_path / "out.star"
+    cryotypes.write(model, path)
+    assert "2.0 0 0 0" in path.read_text()
+    again = cryotypes.read_projection_model(path)
+    assert again.attrs["tomogram_dimensions"] == {"TS_2": (100, 80, 60)}

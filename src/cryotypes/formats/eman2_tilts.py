@@ -275,7 +275,7 @@ def _factor(spacing: float, n: int, info: dict[str, Any], path: Path, report: Lo
     elif n:
         raise WriteError(
             "EMAN2 needs the pixel size of the raw tilt images (apix_unbin), and it is unknown; "
-            "set the column pixel_spacing (--pixel-spacing)",
+            "give pixel_spacing (--pixel-spacing)",
             path,
         )
     return 1.0

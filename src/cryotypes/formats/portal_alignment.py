@@ -350,8 +350,7 @@ def write(
     spacing = float(tilts.part[Labels.PIXEL_SPACING].iloc[0]) if len(data) else 0.0
     if unit == "angstrom" and tilts.shifts.any() and not spacing:
         raise WriteError(
-            "offsets in angstrom need the pixel spacing; set the column pixel_spacing "
-            "(--pixel-spacing)",
+            "offsets in angstrom need the pixel spacing: give pixel_spacing (--pixel-spacing)",
             path,
         )
     behind = [i for i in tilts.excluded if i > tilts.index.max(initial=-1)]

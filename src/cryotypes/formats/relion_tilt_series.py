@@ -387,6 +387,8 @@ def write(
         _list_row(data, name, part, os.path.relpath(files[name], root), report)
         for name, part in parts.items()
     ]
+    if any(SIZES[0] in row for row in rows):  # in one column with sizes, 0 says unknown
+        rows = [row | {label: row.get(label, 0) for label in SIZES} for row in rows]
     for name, block in blocks.items():
         files[name].parent.mkdir(exist_ok=True)
         with writing_bytes(files[name], overwrite) as file:
@@ -417,8 +419,8 @@ def _series_table(part: pd.DataFrame, path: Path) -> pl.DataFrame:
     shifts = part[Labels.SHIFT].to_numpy(dtype=float)
     if shifts.any() and not spacing > 0:
         raise WriteError(
-            "RELION writes shifts in angstrom, and the pixel spacing is unknown (0); set the "
-            "column pixel_spacing (--pixel-spacing)",
+            "RELION writes shifts in angstrom, and the pixel spacing is unknown (0): give "
+            "pixel_spacing (--pixel-spacing)",
             path,
         )
     angles, offsets = encode_tilts(

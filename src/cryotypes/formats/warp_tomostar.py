@@ -187,7 +187,7 @@ def write(
     spacing = float(tilts.part[Labels.PIXEL_SPACING].iloc[0]) if len(tilts.part) else 0.0
     if tilts.shifts.any() and not spacing > 0:
         raise WriteError(
-            "Warp writes offsets in angstrom, and the pixel spacing is unknown (0); set the column "
+            "Warp writes offsets in angstrom, and the pixel spacing is unknown (0): give "
             "pixel_spacing (--pixel-spacing)",
             path,
         )

@@ -383,7 +383,7 @@ def write(data: pd.DataFrame, path: Path, *, overwrite: bool = False) -> LossRep
     spacing = float(tilts.part[Labels.PIXEL_SPACING].iloc[0]) if len(tilts.part) else 0.0
     if tilts.shifts.any() and not spacing > 0:
         raise WriteError(
-            "Warp writes offsets in angstrom, and the pixel spacing is unknown (0); set the column "
+            "Warp writes offsets in angstrom, and the pixel spacing is unknown (0): give "
             "pixel_spacing (--pixel-spacing)",
             path,
         )

@@ -241,6 +241,7 @@ def test_several_pixel_spacings():
         ({"tilt_image_center": (1,)}, "tilt_image_center: expected x, y"),
         ({"tilt_image_pixel_spacing": -2.0}, "tilt_image_pixel_spacing: expected"),
         ({"tilt_image_pixel_spacing": float("nan")}, "tilt_image_pixel_spacing: expected"),
+        ({"tilt_image_pixel_spacing": float("inf")}, "tilt_image_pixel_spacing: expected"),
     ],
 )
 def test_options_are_checked(options, message):
@@ -415,3 +416,13 @@ def test_many():
         particles.position[-1] - centre
     )
     assert_allclose(found.position[0, -1], expected[:2] + [100, 80], atol=1e-9)
+
+
+def test_tilts_are_counted_from_either_end():
+    seen = project(poses((53, 44, 25)), model((0, 0, 0), (0, 0, 90)), **SIZE)
+    assert [len(seen), seen.centered] == [2, False]
+    for tilt, place in ((0, [103, 84, 0]), (1, [96, 83, 0]), (-1, [96, 83, 0]), (-2, [103, 84, 0])):
+        assert_allclose(seen[tilt].position, [place], atol=1e-9)
+    for tilt in (2, -3):
+        with pytest.raises(IndexError, match="there are 2"):
+            seen[tilt]

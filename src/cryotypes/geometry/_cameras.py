@@ -75,10 +75,6 @@ class Spacings:
     def model_to_image(self) -> float:
         return self.model / self.image if self.image else 1.0
 
-    @property
-    def model_to_volume(self) -> float:
-        return self.model / self.volume if self.volume else 1.0
-
 
 def cameras_of(
     what: str,

@@ -5,7 +5,7 @@
 
 Signs, + and -, comparisons, constants and indices, the order of arguments, conditions. No file is
 touched: each run, a process of its own, imports the changed module instead. Exits with 1 if a
-change survives that is not in EQUIVALENT.
+change survives that is not in mutants_equivalent.txt: those that change nothing, and why.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ for name in ("hypothesis.extra.numpy", "pandas", "scipy.spatial.transform", "zar
 ROOT = Path(__file__).parents[1]
 SOURCE = ROOT / "src"
 
-# Changes that change nothing (module: before → after), and why
-EQUIVALENT: dict[str, str] = {}
+EQUIVALENT = set(Path(__file__).with_name("mutants_equivalent.txt").read_text().splitlines())
+SYMMETRIC = ("min", "max", "np.hypot")
 
 OPERATORS: dict[type[ast.AST], list[type[ast.AST]]] = {
     ast.Add: [ast.Sub],
@@ -93,7 +93,7 @@ def alternatives(node: ast.AST) -> Iterator[ast.AST]:
             yield operand
         case ast.BinOp(left, ast.Sub() | ast.Div() | ast.MatMult() as op, right):
             yield ast.BinOp(right, op, left)
-        case ast.Call(func, args, keywords) if ast.unparse(func) not in ("min", "max"):
+        case ast.Call(func, args, keywords) if ast.unparse(func) not in SYMMETRIC:
             for i in range(len(args) - 1):
                 if _is_text(args[i]) != _is_text(args[i + 1]):  # as mypy sees
                     continue
@@ -116,7 +116,9 @@ def _is_text(node: ast.AST) -> bool:
 def _is_silent(node: ast.AST) -> bool:
     """Tell what changes no number: messages, types, checks that never fail; -1 but for its sign."""
     match node:
-        case ast.JoinedStr() | ast.keyword("strict") | ast.If(test=ast.Name("TYPE_CHECKING")):
+        case ast.JoinedStr() | ast.If(test=ast.Name("TYPE_CHECKING")):
+            return True
+        case ast.keyword("strict" | "stacklevel"):
             return True
         case ast.UnaryOp(ast.USub(), ast.Constant(1)):
             return True
@@ -236,7 +238,7 @@ def main() -> int:
             elif alive:
                 new += 1
                 where = f"{mutant.path.relative_to(ROOT)}:{mutant.line}"
-                print(f"{where}\n    {mutant.before}\n    {mutant.after}", flush=True)
+                print(f"{where}\n{mutant.key}", flush=True)
     print(f"{len(found)} mutants, {new} survive, {known} more change nothing")
     return 1 if new else 0
 

@@ -1,7 +1,7 @@
 """Change one operator of a module at a time, and list the changes that its tests do not notice.
 
     python tools/mutants.py                     # conventions/, against tests/conventions
-    python tools/mutants.py src/cryotypes/formats/_numbers.py --tests tests/formats/test_numbers.py
+    python tools/mutants.py src/cryotypes/geometry/_pixels.py --tests tests/geometry/test_pixels.py
 
 Signs, + and -, comparisons, constants and indices, the order of arguments, conditions. No file is
 touched: each run, a process of its own, imports the changed module instead. Exits with 1 if a

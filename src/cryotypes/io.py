@@ -192,6 +192,8 @@ def check_options(
     ValueError
         If an option given as text is not what the function declares.
     """
+    if not options:
+        return {}
     known = options_of(function)
     unknown = [name for name in options if name not in known]
     if unknown:

@@ -95,7 +95,11 @@ def reading_bytes(path: Path) -> Iterator[Any]:
     """
     with path.open("rb") as file:
         magic = file.read(3)
-    opener: Any = gzip.open if magic[:2] == b"\x1f\x8b" else bz2.open if magic == b"BZh" else open
+        if magic[:2] != b"\x1f\x8b" and magic != b"BZh":
+            file.seek(0)
+            yield file
+            return
+    opener: Any = bz2.open if magic == b"BZh" else gzip.open
     try:
         with opener(path, "rb") as file:
             yield file

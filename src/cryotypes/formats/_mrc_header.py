@@ -135,10 +135,12 @@ class Header:
         Of the marked ones nx counts bytes (source: IMOD's mrcfiles.c, which asks of the label only
         if a frame has the shape of a K2's in super-resolution, halved along x).
         """
+        if self.mode != 0:
+            return self.mode == _PACKED
         nx, ny, _ = self.size
         flagged = self.imod_stamp == _IMOD and bool(self.imod_flags & _PACKED_BYTES)
         labelled = any("4 bits packed" in label for label in self.labels[:1]) and ny > 1.5 * nx
-        return self.mode == _PACKED or (self.mode == 0 and (flagged or labelled))
+        return flagged or labelled
 
     @property
     def columns(self) -> int:
@@ -241,8 +243,11 @@ def parse(raw: bytes, path: Path) -> Header:
 def _in_likely_order(raw: bytes) -> Header:
     """Follow the machine stamp unless only the other order makes sense."""
     first = _ORDERS.get(raw[212], "<")
-    headers = [Header.unpack(raw, order) for order in (first, "<>".replace(first, ""))]
-    return next((header for header in headers if _plausible(header)), headers[0])
+    header = Header.unpack(raw, first)
+    if _plausible(header):
+        return header
+    other = Header.unpack(raw, "<>".replace(first, ""))
+    return other if _plausible(other) else header
 
 
 def _plausible(header: Header) -> bool:
@@ -281,10 +286,12 @@ def check_length(header: Header, length: int, path: Path) -> None:
     ------
     ReadError
     """
+    found = length - header.offset
+    if found == header.data_size or (found > header.data_size and header.has_magic):
+        return
     nx, ny, nz = header.size
     kind = "4-bit pixels" if header.mode == _PACKED else _names(header.dtype)
     before = f"{SIZE} + {header.nsymbt}" if header.nsymbt else f"{SIZE}"
-    found = length - header.offset
     claim = (
         f"header says {nx} × {ny} × {nz} of {kind} = {_spaced(header.data_size)} bytes of data "
         f"after {before} bytes of header"
@@ -293,8 +300,7 @@ def check_length(header: Header, length: int, path: Path) -> None:
         raise ReadError(f"{claim}, found {_spaced(length)} bytes in all: the file is cut", path)
     if found < header.data_size:
         raise ReadError(f"{claim}, found {_spaced(found)}: the file is cut", path)
-    if found > header.data_size and not header.has_magic:
-        raise ReadError(f"not an MRC file: no 'MAP ' at byte 208, and the {claim}", path)
+    raise ReadError(f"not an MRC file: no 'MAP ' at byte 208, and the {claim}", path)
 
 
 def _spaced(number: int) -> str:

@@ -25,7 +25,8 @@ from cryotypes.formats._numbers import (
 
 def test_a_map(save):
     """White space or a comma; names may hold blanks, and commas after white space."""
-    text = '# a comment\n\n 1 one.mrc\n2,two\n3 a,b.mrc\n4.0\tfour of them\n 1  one.mrc\n-5, "five, 5"\n'
+    text = "# a comment\n\n 1 one.mrc\n2,two\n3 a,b.mrc\n4.0\tfour of them\n 1  one.mrc\n"
+    text += '-5, "five, 5"\n'
     found = read_number_map(save(text, "map.doc"))
     assert found == {1: "one.mrc", 2: "two", 3: "a,b.mrc", 4: "four of them", -5: "five, 5"}
 

@@ -328,3 +328,18 @@ def test_a_size_may_be_counted_in_other_pixels(tmp_path):
         assert_allclose(again[["dx", "dy"]], model[["dx", "dy"]], atol=1e-8)
     with pytest.raises(ValueError, match="each above 0"):
         cryotypes.read_projection_model(path, **images, tomogram_dimensions=(0, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("index", "excluded", "listed"),
+    [([0, 2], [], "2"), ([0, 1], [4], "5"), ([1, 3], [5], "1, 3, 6"), ([0, 1], [], "")],
+)
+@pytest.mark.filterwarnings("ignore::cryotypes.errors.LossWarning")
+def test_images_left_out_are_those_without_a_row(tmp_path, index, excluded, listed):
+    """Gaps, images before the first, excluded ones behind the last; none if all are there."""
+    model = model_of(2, tilt_index=index)
+    model.attrs["excluded"] = {"TS_01": excluded}
+    report = cryotypes.write(model, tmp_path / "a.star", format="relion4-tomograms")
+    reason = report.lost.get("excluded", "")
+    assert bool(reason) == bool(listed)
+    assert not listed or f"without the images {listed} (counted from 1)" in reason

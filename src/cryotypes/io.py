@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import warnings
 from pathlib import Path
@@ -166,9 +167,11 @@ def _read(path: str | PathLike[str], kind: Kind, name: str | None, options: dict
     if not path.exists() and not (found.sniff is not None and found.sniff(Head(path, b""))):
         raise FileNotFoundError(f"{path} does not exist")
     options = check_options(found.read, options, f"reading {found.name}")
-    head = Head.of(path) if path.is_file() else None
-    strange = head is not None and found.sniff is not None and not found.sniff(head)
-    if not strange or head is None:
+    head = None
+    if path.is_file() and found.sniff is not None:
+        with contextlib.suppress(ReadError):  # damaged: the reader knows best what to say
+            head = Head.of(path)
+    if head is None or found.sniff is None or found.sniff(head):
         return found.read(path, **options)
     if (other := by_its_beginning(head)) is not None:
         raise ReadError(other, path)

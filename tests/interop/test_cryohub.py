@@ -58,7 +58,8 @@ def test_cryohub_reads_what_this_package_writes(cryohub, tmp_path, dialect):
         for name, n in [("TS_01", 3), ("TS_02", 1)]
     ]
     path = tmp_path / "particles.star"
-    cryotypes.write(ours, path, dialect=dialect)
+    tilts = {"tomogram_spacing": 2.5} if dialect == "4.0" else {}
+    cryotypes.write(ours, path, dialect=dialect, **tilts)
     theirs = json.loads(cryohub.python(READ.format(path=str(path))))
     assert len(theirs) == 2
     for mine, read in zip(ours, theirs, strict=True):

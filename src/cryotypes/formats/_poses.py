@@ -253,7 +253,7 @@ def metadata_for(poses: PoseSet, formats: Sequence[str]) -> dict[str, Any]:
         Names of the formats whose metadata the writer understands.
     """
     metadata = getattr(poses, "metadata", None) or {}
-    own = metadata.get("format") in formats
+    own = metadata.get("format", formats[0]) in formats  # without one, a user means the target
     return {
         key: value
         for key, value in metadata.items()

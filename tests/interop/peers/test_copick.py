@@ -153,7 +153,7 @@ def test_the_dynamo_table_of_copick(copick, truth, tmp_path):
     names = tmp_path / "names.doc"
     names.write_text("1 TS_01\n2 TS_02\n10 TS_10\n")
     path = copick.wrote("dynamo.tbl")
-    options = {"tomograms": names, "pixel_spacing": truth.spacing}
+    options = {"tomogram_names": names, "pixel_spacing": truth.spacing}
     # the same half pixel: by default the numbers mean what they mean in Dynamo
     truth.check(cryotypes.read_poses(path, **options), base=-0.5, angle=1e-6)
     found = cryotypes.read_poses(path, corner_offset=0, **options)
@@ -175,7 +175,7 @@ def test_copick_reads_our_motive_list(copick, truth):
 def test_the_motive_list_of_copick(copick, truth, tmp_path):
     names = tmp_path / "names.doc"
     names.write_text("1 TS_01\n2 TS_02\n10 TS_10\n")
-    options = {"tomograms": names, "pixel_spacing": truth.spacing}
+    options = {"tomogram_names": names, "pixel_spacing": truth.spacing}
     found = cryotypes.read_poses(copick.wrote("motl.em"), **options)
     truth.check(found, place=3e-4)
     for poses in found:  # where copick writes scores, see above

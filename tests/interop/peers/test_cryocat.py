@@ -28,7 +28,7 @@ def cryocat(exchange, truth, tomograms):
             named = [f"{n}/{tag}" for n, tag in tagged(truth)] if version > "4" else images
             features = {label: named, "rlnClassNumber": truth.class_number}
             features["rlnMaxValueProbDistribution"] = truth.score
-            sizes = {"tomograms": folder / "tomograms.star"} if version == "5.0" else {}
+            sizes = {"tomograms": folder / "tomograms.star"} if version > "4" else {}
             path = folder / f"{version}.star"
             cryotypes.write(truth.posesets(**features), path, dialect=version, **sizes)
         features = {"subtomo_num": truth.tag, "score": truth.score, "class": truth.class_number}
@@ -81,7 +81,8 @@ def test_cryocat_reads_our_relion_files(cryocat, truth, version):
 @pytest.mark.parametrize("version", VERSIONS)
 def test_the_relion_files_of_cryocat(cryocat, truth, sizes, version):
     path = cryocat.wrote(f"{version}.star")
-    options = {"tomogram_dimensions": sizes} if version == "5.0" else {}
+    tilts = {"tomogram_dimensions": sizes, "tomogram_spacing": truth.spacing}
+    options = tilts if version == "5.0" else {}
     if version > "4":  # cryoCAT's particles are of optics group 0, its optics have group 1 only
         options["pixel_spacing"] = truth.spacing
     found = cryotypes.read_poses(path, **options)
@@ -131,7 +132,7 @@ def test_cryocat_reads_our_lists(cryocat, truth, kind, base, place):
 def test_the_lists_of_cryocat(cryocat, truth, tmp_path, file, tag, score, place):
     names = tmp_path / "names.doc"
     names.write_text("1 TS_01\n2 TS_02\n10 TS_10\n")
-    options = {"tomograms": names, "pixel_spacing": truth.spacing}
+    options = {"tomogram_names": names, "pixel_spacing": truth.spacing}
     found = cryotypes.read_poses(cryocat.wrote(file), **options)
     truth.check(found, place=place)
     for poses in found:
@@ -147,7 +148,7 @@ def test_lists_that_cryocat_made_of_relion_files_count_from_0(cryocat, truth, tm
     """cryoCAT leaves RELION's 0-based coordinates as they are; the list's programs take off 1."""
     names = tmp_path / "names.doc"
     names.write_text("1 TS_01\n2 TS_02\n10 TS_10\n")
-    options = {"tomograms": names, "pixel_spacing": truth.spacing}
+    options = {"tomogram_names": names, "pixel_spacing": truth.spacing}
     path = cryocat.wrote(file)
     truth.check(cryotypes.read_poses(path, **options), base=-1, place=3e-4)
     truth.check(cryotypes.read_poses(path, index_base=0, **options), place=3e-4)

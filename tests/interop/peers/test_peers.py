@@ -35,7 +35,11 @@ def peers(exchange, truth, flat, sizes, texts):
         for dialect in DIALECTS:
             ours = truth.posesets(**features)
             cryotypes.write(
-                ours, folder / f"{dialect}.star", dialect=dialect, tomogram_dimensions=sizes
+                ours,
+                folder / f"{dialect}.star",
+                dialect=dialect,
+                tomogram_dimensions=sizes,
+                tomogram_spacing=truth.spacing,
             )
         plain = truth.posesets(rlnClassNumber=truth.class_number, rlnDefocusU=truth.score)
         cryotypes.write(plain, folder / "plain.star", dialect="3.1")
@@ -45,7 +49,7 @@ def peers(exchange, truth, flat, sizes, texts):
         cryotypes.write(truth.posesets(**listed), folder / "motl.em")
         locked = PoseSet(np.ones((3, 3)), np.zeros((3, 3)), LOCK, "TS_01", truth.spacing)
         cryotypes.write(locked, folder / "lock.tbl")
-        cryotypes.write(locked, folder / "lock.star", dialect="4.0")
+        cryotypes.write(locked, folder / "lock.star", dialect="4.0", tomogram_spacing=truth.spacing)
         cryotypes.write(one_model(truth), folder / "points.mod")
         images = flat.posesets(**{"alignments3D/split": flat.half})
         cryotypes.write(images, folder / "particles.cs", micrograph_shape=(1024, 1200))
@@ -221,7 +225,7 @@ def test_what_emfile_writes(peers, truth, tmp_path, file):
     names = tmp_path / "names.txt"
     names.write_text("1 TS_01\n2 TS_02\n10 TS_10\n")
     path = peers.wrote(file)
-    found = cryotypes.read_poses(path, tomograms=names, pixel_spacing=truth.spacing)
+    found = cryotypes.read_poses(path, tomogram_names=names, pixel_spacing=truth.spacing)
     truth.check(found, place=3e-4)  # single precision
     check_features(found, truth, subtomo_num=truth.tag.tolist())
     check_features(found, truth, **{"class": truth.class_number.tolist()})

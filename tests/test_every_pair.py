@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 
@@ -23,12 +24,13 @@ from cryotypes.errors import CryotypesWarning, FormatError
 from cryotypes.formats._star import Block, write_star
 from cryotypes.io import options_of
 from cryotypes.registry import formats
+from cryotypes.testing._subject import Subject
 
 HERE = Path(__file__).parent
+OWN = [HERE / "formats" / "rosetta", HERE / "cases"]
 SHARED = HERE.parents[1] / "shared"
 SPACING = 2.0
 SIZE = (4000, 4000, 2000)
-SIZE_LABELS = ("rlnTomoSizeX", "rlnTomoSizeY", "rlnTomoSizeZ")
 OPTIONS = {  # what files do not tell, where the format asks
     "pixel_spacing": SPACING,
     "tomogram_dimensions": SIZE,
@@ -39,22 +41,16 @@ OPTIONS = {  # what files do not tell, where the format asks
     "tilt_axis_angle": 85.0,
     "whole_pixels": False,
 }
+SIZES = ("rlnTomoSizeX", "rlnTomoSizeY", "rlnTomoSizeZ")
 MOST = 4  # particles, tilts, pixels along an axis
 
 
-def roots() -> dict[str, list[Path]]:
-    """Return the directories with files, by the name of the test's parameter."""
-    found = {"tests": [HERE / "formats" / "rosetta", HERE / "cases"]}
-    found["cases"] = [SHARED / "cases" / kind for kind in ("poses", "alignments", "images")]
-    found["data"] = [SHARED / "data"]
-    return found
-
-
-@cache
 def readable(root: Path) -> list[tuple[Path, str, Any]]:
     """Read every file below a directory with every format that recognises it; cut to a few."""
     result = []
     for path in sorted(p for p in root.rglob("*") if p.is_file() and p.suffix != ".py"):
+        if "reliability" in path.parts:  # files that are there to be refused
+            continue
         try:
             candidates = ct.io._candidates(path)
         except (FormatError, OSError):
@@ -86,16 +82,16 @@ def cut(data: Any) -> Any:
     if isinstance(data, list):
         few = [poses[: min(MOST, len(poses.position))] for poses in data]
         return [poses for poses in few if len(poses.position)][:2]
-    if hasattr(data, "data") and hasattr(data, "stack"):
+    if kind_of(data) == "image":
         corner = (slice(MOST),) * np.ndim(data.data)
         return replace(data, data=np.asarray(data.data[corner]))
     return data[data["experiment_id"] == data["experiment_id"].iloc[0]] if len(data) else data
 
 
 def kind_of(data: Any) -> str:
-    if data is None or isinstance(data, list):
-        return "poses"
-    return "image" if hasattr(data, "stack") else "projection_model"
+    if isinstance(data, pd.DataFrame):
+        return "projection_model"
+    return "image" if hasattr(data, "stack") else "poses"
 
 
 def forms(data: Any) -> Iterator[Any]:
@@ -123,7 +119,9 @@ def _flat(poses: Any) -> Any:
 
 def write(data: Any, path: Path, format: Any) -> tuple[Any, Any, list[str]]:
     """Write the richest form that the format takes: what was written, the report, refusals."""
-    known = {k: v for k, v in OPTIONS.items() if k in options_of(format.write)}
+    stated = data.attrs if kind_of(data) == "projection_model" else {}
+    asked = [name for name in options_of(format.write) if not stated.get(name)]
+    known = {k: v for k, v in OPTIONS.items() if k in asked}
     refusals = []
     for form in forms(data):
         for options in ({}, known) if known else ({},):
@@ -131,23 +129,25 @@ def write(data: Any, path: Path, format: Any) -> tuple[Any, Any, list[str]]:
                 return form, ct.write(form, path, format=format.name, **options), refusals
             except (FormatError, OSError) as error:
                 refusals.append(str(error))
+            except ValueError as error:
+                if "give " not in str(error) or "(--" not in str(error):  # not of an option
+                    raise
+                refusals.append(str(error))
     return None, None, refusals
 
 
 def angstrom(data: list[Any]) -> np.ndarray:
     """Where particles are, in Å, in one table; in no particular order of experiments."""
-    places = [
-        (np.asarray(p.position) + (0 if p.shift is None else p.shift))
-        * (p.pixel_spacing or SPACING)
-        for p in data
-    ]
-    return np.concatenate(places)
+    shifts = [0 if p.shift is None else p.shift for p in data]
+    places = [np.asarray(p.position) + s for p, s in zip(data, shifts, strict=True)]
+    scales = [p.pixel_spacing or SPACING for p in data]
+    return np.concatenate([xyz * scale for xyz, scale in zip(places, scales, strict=True)])
 
 
 def check_poses(found: list[Any], data: list[Any], format: Any) -> None:
     spacing = max(p.pixel_spacing or SPACING for p in data)
-    tolerance = format.tolerance.get("position", 1e-6) * spacing
     here, there = angstrom(found), angstrom(data)
+    tolerance = format.tolerance.get("position", 1e-6) * spacing
     tolerance *= max(1.0, np.abs(there).max(initial=0) / spacing / 1000)
     np.testing.assert_allclose(here, there, rtol=1e-6, atol=max(tolerance, 2e-3))
     if "orientation" in format.keeps and all(p.orientation is not None for p in data):
@@ -155,28 +155,57 @@ def check_poses(found: list[Any], data: list[Any], format: Any) -> None:
         np.testing.assert_allclose(*matrices, atol=1e-4)
 
 
+def check_model(found: Any, data: Any, format: Any, report: Any) -> None:
+    told = {**report.converted, **report.lost}
+    assert len(found) >= len(data)
+    found = found.sort_values("rotation_y")
+    for name in ("rotation_x", "rotation_y", "rotation_z", "dx", "dy"):
+        if name not in told and len(found) == len(data):
+            expected = data.sort_values("rotation_y")[name].to_numpy()
+            kind = "rotation" if name.startswith("rotation") else "shift"
+            tolerance = max(format.tolerance.get(kind, 0), 1e-3)
+            difference = found[name].to_numpy() - expected
+            if kind == "rotation":
+                difference = (difference + 180) % 360 - 180
+            assert np.abs(difference).max(initial=0) < tolerance, name
+
+
+def check_image(found: Any, data: Any, report: Any) -> None:
+    if not {"data", "dtype", "stack"} & {*report.converted, *report.lost}:
+        np.testing.assert_allclose(np.asarray(found.data), np.asarray(data.data), rtol=1e-6)
+
+
 def say_sizes(path: Path, data: list[Any]) -> None:
     """Write the tomograms.star that belongs to RELION's particles."""
-    known = {
-        p.experiment_id: p.metadata["tomogram"] for p in data if "tomogram" in (p.metadata or {})
-    }
+    stated = {p.experiment_id: (p.metadata or {}).get("tomogram") for p in data}
     rows = [
         {
             "rlnTomoName": name,
-            **{
-                f"rlnTomoSize{x}": float(n)
-                for x, n in zip("XYZ", tomogram["dimensions"], strict=True)
-            },
+            **dict(zip(SIZES, map(float, tomogram["dimensions"]), strict=True)),
             "rlnTomoTiltSeriesPixelSize": float(tomogram["pixel_spacing"]),
         }
-        for name, tomogram in known.items()
+        for name, tomogram in stated.items()
+        if tomogram
     ]
     if rows:
         with path.open("wb") as file:
             write_star(file, [Block("global", pl.DataFrame(rows))])
 
 
-def check_pair(source: tuple[Path, str, Any], format: Any, directory: Path) -> None:
+def also_needed(data: Any, format: Any) -> dict[str, Any]:
+    """Return what a reader of tilt series must be told where the file does not say it."""
+    if kind_of(data) == "image":
+        return {}
+    size = data.attrs.get("tilt_image_dimensions") or {}
+    size = next(iter(size.values()), None) if isinstance(size, dict) else size
+    said = {
+        "pixel_spacing": float(data["pixel_spacing"].iloc[0]) or SPACING,
+        "tilt_image_dimensions": size or OPTIONS["tilt_image_dimensions"],
+    }
+    return {k: v for k, v in said.items() if k in options_of(format.read)}
+
+
+def check_pair(source: tuple[Path, str, Any], format: Any, directory: Path) -> bool:
     path, name, data = source
     target = directory / f"{path.name.split('.')[0]}_{name}{format.suffixes[0]}"
     if format.name == "eman2-json":
@@ -186,19 +215,24 @@ def check_pair(source: tuple[Path, str, Any], format: Any, directory: Path) -> N
         assert len(sentence.split()) > 4, sentence
     if written is None:
         assert not target.exists()
-        return
+        return False
     told = {*report.kept, *report.assumed, *report.converted, *report.lost}
     assert "position" in told or "position" not in format.keeps
+    if format.read is None:
+        return True
     if format.kind != "poses":
-        return
+        found = read(target, format, **also_needed(written, format))
+        assert found is not None, "what was written cannot be read"
+        if format.kind == "image":
+            check_image(found, written, report)
+        else:
+            check_model(found, written, format, report)
+        return True
     spacings = {p.pixel_spacing or SPACING for p in written}
-    if len(spacings) > 1 and "pixel_spacing" not in format.keeps:
-        assert "pixel_spacing" in report.lost
-        return  # pixels of several sizes in one file: there are no Å to compare
     known = options_of(format.read)
     more: dict[str, Any] = {}
     if "pixel_spacing" not in format.keeps and "pixel_spacing" in known and len(spacings) == 1:
-        more["pixel_spacing"] = spacings.pop()
+        more["pixel_spacing"] = next(iter(spacings))
     if format.name == "relion-star":
         say_sizes(target.with_name("tomograms.star"), written)
     elif "tomogram_dimensions" in known and "tomogram" in (written[0].metadata or {}):
@@ -208,27 +242,63 @@ def check_pair(source: tuple[Path, str, Any], format: Any, directory: Path) -> N
         more |= {"tomogram_spacing": spacing} if "tomogram_spacing" in known else {}
     found = read(target, format, **more)
     assert found is not None, "what was written cannot be read"
+    if len(spacings) > 1 and "pixel_spacing" not in format.keeps:  # pixels are all that is left
+        found, written = ([replace(p, pixel_spacing=1) for p in ps] for ps in (found, written))
     check_poses(found, written, format)
+    return True
+
+
+def made(kind: str, directory: Path) -> None:
+    """Write an example of the kind in every format."""
+    for format in formats().values():
+        if format.write is not None and format.kind == kind:
+            subject = Subject(format, {}, {}, directory)
+            data = next(iter(subject.cases().values()))
+            path = directory / f"{format.name}{format.suffixes[0]}"
+            known = {k: v for k, v in OPTIONS.items() if k in options_of(format.write)}
+            with suppress(FormatError):
+                ct.write(data, path, format=format.name, **known)
 
 
 @pytest.mark.parametrize("kind", ["poses", "projection_model", "image"])
-@pytest.mark.parametrize("where", list(roots()))
+@pytest.mark.parametrize("where", ["tests", "cases", "data"])
 def test_every_readable_file_and_every_writer(where, kind, tmp_path):
-    for root in roots()[where]:
-        if not root.is_dir():
-            pytest.skip(f"files are absent: {root} does not exist")
+    roots = OWN if where == "tests" else [SHARED / where]
+    if not roots[0].is_dir():
+        pytest.skip(f"files are absent: {roots[0]} does not exist")
     writers = [f for f in formats().values() if f.write is not None and f.kind == kind]
-    failures = []
+    failures, wrote = [], set()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CryotypesWarning)
-        sources = [s for root in roots()[where] for s in readable(root) if kind_of(s[2]) == kind]
+        if where == "tests" and kind != "poses":
+            roots = [*OWN, tmp_path / "made"]
+            roots[-1].mkdir()
+            made(kind, roots[-1])
+        sources = [s for root in roots for s in readable(root) if kind_of(s[2]) == kind]
         for number, source in enumerate(sources):
             for format in writers:
                 directory = tmp_path / f"{number} {format.name}"
                 directory.mkdir()
                 try:
-                    check_pair(source, format, directory)
+                    if check_pair(source, format, directory):
+                        wrote.add(format.name)
                 except Exception as error:
                     told = f"{type(error).__name__}: {error}"
                     failures.append(f"{source[0]} ({source[1]}) → {format.name}: {told}")
     assert not failures, "\n".join([f"{len(failures)} pairs", *failures])
+    assert where != "tests" or wrote == {format.name for format in writers}
+
+
+POSE_WRITERS = [f.name for f in formats().values() if f.kind == "poses" and f.write is not None]
+
+
+@pytest.mark.parametrize("name", POSE_WRITERS)
+def test_metadata_that_lost_all_but_their_format(name, tmp_path):
+    """As a PoseSet that went through another program, or was made by hand, may have."""
+    poses = ct.PoseSet(np.array([[1.0, 2, 0]]), experiment_id="TS_01", pixel_spacing=2.0)
+    poses.metadata = {"format": name, "ndim": "2D", "tomogram": "TS_01", "tomogram_numbers": [1]}
+    format = formats()[name]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CryotypesWarning)
+        _, report, refusals = write([poses], tmp_path / f"x{format.suffixes[0]}", format)
+    assert report is not None or name == "m-star", refusals

@@ -17,7 +17,7 @@ def test_pixels_of_another_size():
     assert TomogramSize((5, 7, 9), 2.0).centre(4.0) == (1, 1.5, 2)
     with pytest.raises(ValueError, match="of the tomogram's size is unknown"):
         TomogramSize(PIXELS).in_pixels(5.4)
-    with pytest.raises(ValueError, match="of the particles is unknown"):
+    with pytest.raises(ValueError, match="of the particles or tilt series"):
         size.centre(0)
 
 

@@ -71,7 +71,11 @@ class TomogramSize:
 
     def _ratio(self, pixel_spacing: float) -> float:
         if bool(self.pixel_spacing) != bool(pixel_spacing):
-            unknown = "the tomogram's size" if not self.pixel_spacing else "the particles"
+            unknown = (
+                "the tomogram's size"
+                if not self.pixel_spacing
+                else "the particles or tilt series that it belongs to"
+            )
             raise ValueError(
                 f"the pixel spacing of {unknown} is unknown (0): give "
                 + (
@@ -155,15 +159,30 @@ def check_spacing(spacing: float | None) -> None:
         )
 
 
+def is_tomogram(value: Any) -> bool:
+    """Whether it is what ``metadata["tomogram"]`` should be: a dict, of numbers where it has any.
+
+    Numbers that are no size (0 for unknown) are in order; a size of another form is not.
+    """
+    if not isinstance(value, dict):
+        return False
+    size, spacing = value.get("dimensions"), value.get("pixel_spacing")
+    if size is not None and not (hasattr(size, "__len__") and len(size) == 3):
+        return False
+    stated = [spacing or 0, *(() if size is None else size)]
+    return all(isinstance(number, numbers.Real) for number in stated)
+
+
 def stated_size(poses: Any) -> TomogramSize | None:
     """Return what poses' ``metadata["tomogram"]`` state: ``dimensions`` and ``pixel_spacing``.
 
     Without the latter they are pixels of the poses.
     """
     metadata: Mapping[str, Any] | None = getattr(poses, "metadata", None)
-    tomogram = (metadata or {}).get("tomogram") or {}
-    dimensions = tomogram.get("dimensions")
-    if dimensions is None or not is_size(dimensions):
+    tomogram: Any = (metadata or {}).get("tomogram")
+    if not is_tomogram(tomogram) or tomogram.get("dimensions") is None:
         return None
-    x, y, z = dimensions
+    if not is_size(tomogram["dimensions"]):
+        return None
+    x, y, z = tomogram["dimensions"]
     return TomogramSize((x, y, z), float(tomogram.get("pixel_spacing") or poses.pixel_spacing))

@@ -120,8 +120,9 @@ class _Writer:
         self.features = self.features.set_axis([str(c) for c in self.features.columns], axis=1)
         self.read = particles.read
         self.foreign = len(self.read) < len(particles.metadata)
-        self.types = {n: (c, tuple(s)) for m in reversed(self.read) for n, c, s in m["fields"]}
-        self.order = list(dict.fromkeys(n for m in self.read for n, _, _ in m["fields"]))
+        fields = [m.get("fields", []) for m in self.read]
+        self.types = {n: (c, tuple(s)) for file in reversed(fields) for n, c, s in file}
+        self.order = list(dict.fromkeys(n for file in fields for n, _, _ in file))
         self.flip = self._common("flip_y", False) if flip is None else flip
         self.height = np.zeros(len(particles))
 
@@ -292,7 +293,7 @@ class _Writer:
         """Write poses and shifts to where they were read."""
         particles = self.particles
         shift, orientation = particles.shift, particles.orientation
-        groups = {m["alignments"] for m in self.read if m["alignments"]}
+        groups = {m["alignments"] for m in self.read if m.get("alignments")}
         if shift is None and orientation is None:
             if groups:
                 self.report.lost["orientation"] = "unknown, its fields are left out"

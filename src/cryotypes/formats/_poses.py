@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from cryotypes._sizes import is_tomogram
 from cryotypes.errors import GuessWarning, WriteError
 from cryotypes.geometry._bounds import warn_outside
 from cryotypes.loss import by_weight
@@ -261,17 +262,6 @@ def metadata_for(poses: PoseSet, formats: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _is_tomogram(value: Any) -> bool:
-    """Whether it is a dict whose dimensions, if any, are three numbers."""
-    if not isinstance(value, dict):
-        return False
-    size, spacing = value.get("dimensions"), value.get("pixel_spacing", 0)
-    numbers = [spacing or 0, *(size if isinstance(size, (tuple, list, np.ndarray)) else [])]
-    return len(numbers) == (1 if size is None else 4) and all(
-        isinstance(number, (int, float, np.number)) for number in numbers
-    )
-
-
 def _is_numbering(value: Any) -> bool:
     return isinstance(value, dict) and all(
         isinstance(name, str) and isinstance(number, (int, np.integer))
@@ -286,7 +276,7 @@ def _is_numbering(value: Any) -> bool:
 # - located: whether the positions are known.
 SHARED: dict[str, Callable[[Any], bool]] = {
     "ndim": lambda value: isinstance(value, int) and value in (2, 3),
-    "tomogram": _is_tomogram,
+    "tomogram": is_tomogram,
     "tomogram_numbers": _is_numbering,
     LOCATED: lambda value: isinstance(value, bool),
 }

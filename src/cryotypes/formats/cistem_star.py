@@ -256,10 +256,10 @@ def _table(particles: Particles, report: LossReport, first_pixel: int | None) ->
     """Return all columns, in the order in which they were read; new ones follow."""
     read = particles.read
     if first_pixel is None:
-        first_pixel = max((m["first_pixel"] for m in read), default=0)
-    labels = list(dict.fromkeys(label for m in read for label in m["labels"]))
+        first_pixel = max((m.get("first_pixel", 0) for m in read), default=0)
+    labels = list(dict.fromkeys(label for m in read for label in m.get("labels", [])))
     foreign = len(read) < len(particles.metadata)
-    label = {m["experiment_label"] for m in read} if not foreign else {_IMAGE}
+    label = {m.get("experiment_label", _IMAGE) for m in read} if not foreign else {_IMAGE}
     columns = _poses(particles, _place(first_pixel))
     if not particles.located:
         columns = {n: c for n, c in columns.items() if n not in _POSITIONS}

@@ -159,7 +159,7 @@ def write(data: list[PoseSet], path: Path, *, overwrite: bool = False) -> LossRe
     table = pl.concat([pl.DataFrame(columns), _relion.to_polars(rest)], how="horizontal")
     known = [label for label in dict.fromkeys(labels) if label in table.columns]
     table = table.select([*known, *[c for c in table.columns if c not in known]])
-    block = next((m["block"] for m in particles.read), "")
+    block = next((m["block"] for m in particles.read if "block" in m), "")
     with writing_bytes(path, overwrite) as file:
         write_star(file, [Block(block, table)])
     return report

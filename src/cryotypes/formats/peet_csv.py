@@ -269,7 +269,8 @@ def write(
     written = encode_position(particles.position, place, particles.spacing[:, None])
     points = model_of(particles, written, target, report)
     set_spacing(points, particles, target)
-    header = next((m["header"] for m in particles.read if m["format"] == NAME), _HEADER)
+    lists = [m for m in particles.read if m["format"] == NAME]
+    header = next((m["header"] for m in lists if "header" in m), _HEADER)
     rows = number_rows(_columns(particles, _unique(header), report), ",")
     # the list takes its place only after the model has, and neither if one cannot be written
     with writing_bytes(path, overwrite) as file:

@@ -180,8 +180,8 @@ def write(
     features = particles.features
     assert features is not None
     own = particles.read
-    axes = _axes(order or next((entry["order"] for entry in own), "xyz"))
-    keys = dict.fromkeys(["instance_id", *(key for entry in own for key in entry["keys"])])
+    axes = _axes(order or next((entry["order"] for entry in own if "order" in entry), "xyz"))
+    keys = dict.fromkeys(["instance_id", *(key for entry in own for key in entry.get("keys", []))])
     known = features[_MATRIX].to_numpy(dtype=bool)
     if known.any() and not known.all():
         report.lost.pop("orientation")  # said by the type of each line

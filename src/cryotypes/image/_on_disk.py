@@ -87,7 +87,7 @@ class SentByPath(np.memmap[Any, Any]):
         if array is self:
             return array
         plain = np.asarray(array)
-        return plain[()] if return_scalar else plain
+        return plain[()] if return_scalar or not plain.ndim else plain  # numpy 1 tells not
 
 
 def map_file(

@@ -355,7 +355,6 @@ def packed_by(path, *filters, skipped=0, place="a/volume"):
     ("number", "said"),
     [
         (32015, r"filter 32015 \(Zstandard\), which is not installed; pip install hdf5plugin$"),
-        (32008, r"filter 32008 \(bitshuffle\), which is not installed; pip install hdf5plugin$"),
         (307, r"filter 307 \(BZIP2\).*pip install hdf5plugin$"),
         (40123, r"filter 40123, which is not installed; install its plugin.*HDF5_PLUGIN_PATH"),
     ],

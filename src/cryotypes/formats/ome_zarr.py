@@ -181,8 +181,7 @@ def _open(path: Path, level: Level, zarr_format: int) -> Any:
     except Exception as error:  # damaged metadata make zarr raise almost anything
         if isinstance(error, OSError) and not isinstance(error, ValueError):
             raise
-        if type(error).__name__ == "UnknownCodecError":  # zarr's and numcodecs' own
-            said = str(error).replace("''", "'")
+        if said := _unknown_codec(error):
             raise ReadError(
                 f"level {level.path!r} is packed with a codec that is not installed ({said}); "
                 "install the package that adds it to zarr: numcodecs[zfpy], numcodecs[pcodec], "
@@ -193,6 +192,17 @@ def _open(path: Path, level: Level, zarr_format: int) -> Any:
     if dtype.kind not in "biufc" or 0 in shape:
         raise ReadError(f"expected numbers, found {dtype} of shape {shape}", path)
     return array
+
+
+def _unknown_codec(error: Exception) -> str:
+    """Say which codec zarr does not know, if that is what it raised; empty if not."""
+    if type(error).__name__ == "UnknownCodecError":  # zarr's and numcodecs' own
+        return str(error).replace("''", "'")
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    looked_up = place is not None and place.tb_frame.f_code.co_name == "get_codec_class"
+    return f"codec: {error}" if isinstance(error, KeyError) and looked_up else ""  # zarr 3.1.0
 
 
 def _metadata_of(path: Path, level: Level, zarr_format: int) -> Path:

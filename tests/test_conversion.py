@@ -45,3 +45,17 @@ def test_passthrough_files_bring_fields_and_no_particles(tmp_path):
     positions = np.concatenate([p.position for p in both])
     found = np.concatenate([p.position for p in ct.read_poses(out)])
     np.testing.assert_allclose(np.sort(found, axis=0), np.sort(positions, axis=0), atol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::cryotypes.errors.CryotypesWarning")
+def test_particles_of_two_files_are_not_doubled(tmp_path):
+    """Renamed, a passthrough file is not known by its name, but its particles are by their uid."""
+    cases = Path(__file__).parent / "cases"
+    a, b, out = (tmp_path / name for name in ("a.cs", "b.cs", "out.star"))
+    a.write_bytes((cases / "J10_particles.cs").read_bytes())
+    b.write_bytes((cases / "J10_passthrough_particles.cs").read_bytes())
+    with pytest.raises(WriteError, match=r"6 particles, the first with uid 1005.*a\.cs .*b\.cs"):
+        ct.convert([a, b], out)
+    assert not out.exists()
+    ct.convert([a], out, passthrough=b)  # what the error advises
+    assert sum(len(p) for p in ct.read_poses(out)) == 6

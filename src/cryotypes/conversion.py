@@ -366,6 +366,7 @@ def _joined(found: list[_Found], kind: Kind) -> Any:
     """Join what several sources hold."""
     if kind == "poses":
         _tell_joined(found)
+        _refuse_twice(found)
         return [poses for one in found for poses in one.data]
     if len(found) == 1:
         return found[0].data
@@ -374,6 +375,31 @@ def _joined(found: list[_Found], kind: Kind) -> Any:
     raise WriteError(
         f"{len(found)} images do not become one; put {STEM} into the target for one file each"
     )
+
+
+def _refuse_twice(found: list[_Found]) -> None:
+    """Refuse cryoSPARC's particles that stand in two files, which would double them.
+
+    Raises
+    ------
+    WriteError
+        Naming both files.
+    """
+    seen: dict[int, Path] = {}
+    for one in found if len(found) > 1 else []:
+        if one.source.format.name != "cryosparc-cs":
+            continue
+        tables = [poses.features for poses in one.data if poses.features is not None]
+        uids = [int(uid) for table in tables if "uid" in table for uid in table["uid"]]
+        twice = [uid for uid in uids if uid in seen]
+        if twice:
+            raise WriteError(
+                f"{len(twice)} particles, the first with uid {twice[0]}, stand in "
+                f"{seen[twice[0]]} and in {one.source.path}: if one holds more fields of the "
+                "other's particles, read it with passthrough= (--passthrough FILE); if not, "
+                "convert them one by one"
+            )
+        seen |= dict.fromkeys(uids, one.source.path)
 
 
 def _tell_joined(found: list[_Found]) -> None:

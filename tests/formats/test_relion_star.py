@@ -1145,6 +1145,22 @@ def test_images_cut_in_a_frame_that_is_gone_are_lost(save, tmp_path):
         assert tables(same.read_text())["particles"].loc[0, "rlnImageName"] == "a.mrc"
 
 
+@pytest.mark.filterwarnings("ignore::cryotypes.errors.LossWarning")
+def test_images_cut_where_particles_no_longer_are_are_lost(save, tmp_path):
+    """Origin -8 Å of 2 Å pixels: the particle is 4 px from the box's centre, where it is put."""
+    names = ("rlnTomoName", *XYZ, *ANGST, "rlnImageName", GROUP)
+    text = optics((1, "o1", 2.0, 2.0), labels=("rlnTomoTiltSeriesPixelSize", "rlnImagePixelSize"))
+    for origin, kept in ((-8, False), (0, True)):
+        row = ("TS_01", 10, 20, 30, origin, 0, 0, "a.mrc", 1)
+        posesets = read(save(text + block("particles", names, row), "moved.star"))
+        for name, options in (("w.star", {"dialect": "warp"}), ("w.cbox", {"box_size": 32})):
+            out = tmp_path / name
+            report = cryotypes.write(posesets, out, overwrite=True, **options)
+            assert ("a.mrc" in out.read_text()) == ("rlnImageName" not in report.lost) == kept
+        found = next(iter(tables((tmp_path / "w.star").read_text()).values()))
+        assert float(found.loc[0, XYZ[0]]) == 10 - origin / 2
+
+
 def test_what_is_lost_is_named_in_full_and_by_weight(save, tmp_path):
     """ "and 8 more" hid the half-sets; they come first."""
     columns = [f"rlnColumn{i}" for i in range(12)]

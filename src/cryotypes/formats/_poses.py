@@ -385,6 +385,7 @@ def _account(
     elif particles.shift is not None:
         if particles.shift.any():
             report.converted["shift"] = "added to the position; the format has none"
+            _lose_images(particles, report)
         particles.position, particles.shift = particles.center, None
     if "experiment_id" in keeps:
         report.kept.append("experiment_id")
@@ -405,6 +406,16 @@ def _account(
     own = {n for p in posesets for n in vars(p) if not n.startswith("_")} - FIELDS
     for name in sorted(own):
         report.lost[name] = "the format has no such field; put it into features"
+
+
+def _lose_images(particles: Particles, report: LossReport) -> None:
+    """Leave out images that were cut where the particles no longer are."""
+    from ._relion_labels import IMAGES, MOVED, NO_FIT
+
+    if particles.features is not None:
+        gone = [name for name in IMAGES if name in particles.features]
+        particles.features = particles.features.drop(columns=gone)
+        report.lost.update(dict.fromkeys(gone, f"{MOVED}, {NO_FIT}"))
 
 
 def lose_features(particles: Particles, written: Sequence[str], report: LossReport) -> None:

@@ -126,10 +126,11 @@ class _Writer:
         self.report = LossReport()
         self.located = account_for_positions(self.posesets, self.report)
         self.report.kept += ["experiment_id", "pixel_spacing"]
-        if not self.dialect.shifts:
-            self._bake_shifts()
+        baked = not self.dialect.shifts and self._bake_shifts()
         self._look_outside()
         self.features = self._features()
+        if baked:
+            self._lose_images(labels.MOVED)
         self.optics = Optics(self)
 
     def _look_outside(self) -> None:
@@ -139,13 +140,16 @@ class _Writer:
             given = {name: size for name, size in sizes.items() if size is not None}
             warn_outside(self.posesets, str(self.path), given)
 
-    def _bake_shifts(self) -> None:
-        if any(p.shift is not None and np.any(p.shift) for p in self.posesets):
+    def _bake_shifts(self) -> bool:
+        """Add shifts to the positions; return whether that moved any."""
+        moved = any(p.shift is not None and np.any(p.shift) for p in self.posesets)
+        if moved:
             self.report.converted["shift"] = "added to the position, as Warp and M expect"
         for index, poses in enumerate(self.posesets):
             if poses.shift is not None:
                 position = np.asarray(poses.position, dtype=float) + np.asarray(poses.shift)
                 self.posesets[index] = changed(poses, position=position, shift=None)
+        return moved
 
     def _dialect(self, name: str | None) -> Dialect:
         if name is None:
@@ -363,7 +367,7 @@ class _Writer:
         """Leave out images that no longer belong to the poses beside them."""
         for name in (n for n in labels.IMAGES if n in self.features):
             self.features = self.features.drop(columns=name)
-            self.report.lost[name] = f"{why}, so that poses and images no longer fit"
+            self.report.lost[name] = f"{why}, {labels.NO_FIT}"
 
     def _angles(self, frame: Rotation | None) -> dict[str, Floats]:
         present = [p.orientation is not None for p in self.posesets]

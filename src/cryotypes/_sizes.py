@@ -57,6 +57,12 @@ class TomogramSize:
         x, y, z = (n * ratio for n in self.dimensions)
         return x, y, z
 
+    def counted_in(self, pixel_spacing: float) -> TomogramSize:
+        """Return the same size in pixels of a tilt series; as it is where those are unknown."""
+        if not (self.pixel_spacing and pixel_spacing > 0):  # nor NaN
+            return self
+        return TomogramSize(self.in_pixels(pixel_spacing), pixel_spacing)
+
     def centre(self, pixel_spacing: float) -> Size:
         """Return the index of the centre voxel, N // 2 in the size's own pixels, in other pixels.
 
@@ -137,9 +143,9 @@ def tomogram_size(
     if spacing is None:
         if tilt_series is None or math.isnan(tilt_series):
             raise ValueError(
-                "a size without its pixel spacing is no size: tomogram_dimensions "
-                f"{' '.join(f'{n:g}' for n in sizes)} are pixels of the unbinned tilt series, "
-                "whose pixel spacing no file states: give tomogram_spacing= (--tomogram-spacing)"
+                f"a size without its pixel spacing is no size: {' '.join(f'{n:g}' for n in sizes)} "
+                "are pixels of the unbinned tilt series, whose pixel spacing no file states: give "
+                "tomogram_spacing= (--tomogram-spacing)"
             )
         spacing = tilt_series
     x, y, z = sizes

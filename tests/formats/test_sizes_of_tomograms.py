@@ -151,6 +151,49 @@ def test_binned_picks_into_relion_4(save, tmp_path, known):
     assert numbers(out, ["rlnTomoTiltSeriesPixelSize"]) == 1.35
 
 
+BINNED = {"tomogram_dimensions": (1000, 1000, 500), "tomogram_spacing": 5.4}
+RELION_4 = optics(1.35) + loop(
+    "particles", ["rlnTomoName", *XYZ, "rlnOpticsGroup"], "TS_01 2000 2000 1000 1"
+)
+
+
+def test_a_size_in_binned_pixels_moves_no_coordinate(save, tmp_path):
+    """1000 px of 5.4 Å are a size; RELION 4 counts coordinates in the tilt series' 1.35."""
+    for options in ({}, BINNED):
+        (poses,) = ct.read_poses(save(RELION_4), **options)
+        assert poses.pixel_spacing == 1.35
+        assert_allclose(poses.position, [[2000, 2000, 1000]])
+    assert poses.metadata["tomogram"] == {"dimensions": SIZE, "pixel_spacing": 1.35}
+    out = tmp_path / "out.star"
+    (poses,) = ct.read_poses(save(RELION_4))
+    ct.write(poses, out, dialect="4.0", **BINNED)
+    assert_allclose(numbers(out, XYZ), [[2000, 2000, 1000]])
+    assert numbers(out, ["rlnTomoTiltSeriesPixelSize"]) == 1.35
+    ct.write(poses, out, dialect="5.0", overwrite=True, **BINNED)
+    assert_allclose(numbers(out, CENTRED), [[0, 0, 0]], atol=1e-9)
+    # centred ones: the same place in Å, whatever pixels the size has
+    (poses,) = ct.read_poses(save(optics(1.35) + PICKS), **BINNED)
+    assert_allclose(poses.position * poses.pixel_spacing, [[2523.06, 3465.48005, 1361.16]])
+
+
+def test_a_spacing_alone_does_not_win_over_what_is_stated(save, tmp_path):
+    (poses,) = ct.read_poses(save(RELION_4))
+    out = tmp_path / "out.star"
+    with pytest.warns(GuessWarning, match=r"pixels of 1\.35 Å, so 2\.7 Å .* is not used"):
+        ct.write(poses, out, dialect="4.0", tomogram_spacing=2.7)
+    assert_allclose(numbers(out, XYZ), [[2000, 2000, 1000]])
+
+
+def test_the_tomogram_of_binned_poses_is_no_tilt_series(tmp_path):
+    """A size that somebody states in the poses' own pixels says nothing of the unbinned ones."""
+    tomogram = {"dimensions": (1000, 1000, 500), "pixel_spacing": 5.4}
+    poses = ct.PoseSet(
+        [[500.0, 500, 250]], None, None, "TS_01", 5.4, metadata={"tomogram": tomogram}
+    )
+    with pytest.warns(GuessWarning, match="assumed the particles', 5.4 Å"):
+        ct.write(poses, tmp_path / "out.star", dialect="4.0")
+
+
 # --- no size, no doubt that is hidden ---
 
 

@@ -33,8 +33,7 @@ _READING = [
         type=float,
         nargs=3,
         metavar="X Y Z",
-        help="Size of the tomograms, in pixels of the unbinned tilt series (or of "
-        "--tomogram-spacing).",
+        help="Size of the tomograms, in pixels of the unbinned tilt series.",
     ),
     click.option(
         "--tomogram-spacing",
@@ -231,7 +230,8 @@ def known_options(names: list[str], options: dict[str, Any]) -> list[str]:
 def check_known(names: list[str], options: dict[str, Any]) -> None:
     """Refuse options that none of these formats knows."""
     known = known_options(names, options)
-    unused = [f"--{name.replace('_', '-')}" for name in options if name not in known]
+    plain = {name: f"--{name.replace('_', '-')}" for name in options if name not in known}
+    unused = [option_named(name) or typed for name, typed in plain.items()]
     if unused:
         raise click.UsageError(f"{', '.join(unused)} does not apply to these files")
 

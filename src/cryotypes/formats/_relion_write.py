@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +19,7 @@ from cryotypes.conventions import (
     factor,
     nearest_euler,
 )
-from cryotypes.errors import WriteError
+from cryotypes.errors import GuessWarning, WriteError
 from cryotypes.geometry._bounds import warn_outside
 from cryotypes.loss import LossReport
 from cryotypes.poseset._operations import changed
@@ -48,6 +50,9 @@ _KNOWN_FIELDS = {
     "metadata",
 }  # fmt: skip
 
+# whose reading states a tomogram's size in pixels of the unbinned tilt series
+_TILT_SERIES_PIXELS = ("relion-star", "eman2-json")
+
 
 def write(
     data: list[PoseSet],
@@ -76,8 +81,8 @@ def write(
     tomogram_dimensions : (x, y, z), or dict of these by experiment, optional
         In pixels of the unbinned tilt series, instead.
     tomogram_spacing : float, optional
-        Å per pixel in which tomogram_dimensions is counted, and RELION 4 its coordinates; by
-        default what the tomograms or the particles state.
+        Å per pixel in which tomogram_dimensions is counted; by default what the tomograms or the
+        particles state. Where neither states any, RELION 4 counts its coordinates in them, too.
     ndim : {2, 3}, optional
         Whether to write z. By default as read, else 3; tomography always is 3D.
 
@@ -128,6 +133,7 @@ class _Writer:
         self.report.kept += ["experiment_id", "pixel_spacing"]
         baked = not self.dialect.shifts and self._bake_shifts()
         self._look_outside()
+        self._doubt_spacing()
         self.features = self._features()
         if baked:
             self._lose_images(labels.MOVED)
@@ -139,6 +145,23 @@ class _Writer:
             sizes = {p.experiment_id: self.size(index) for index, p in enumerate(self.posesets)}
             given = {name: size for name, size in sizes.items() if size is not None}
             warn_outside(self.posesets, str(self.path), given)
+
+    def _doubt_spacing(self) -> None:
+        """Warn of a spacing that is given alone, while the tilt series state another one."""
+        given = self.tomogram_spacing
+        if not self.dialect.tomography or given is None or self.dimensions is not None:
+            return
+        for index, poses in enumerate(self.posesets):
+            used = self.tilt_series(index)
+            if not math.isclose(used, given, rel_tol=1e-4):
+                warnings.warn(
+                    f"{self.path}: the tilt series of {poses.experiment_id!r} is stated to have "
+                    f"pixels of {used:g} Å, so {given:g} Å (tomogram_spacing=, --tomogram-spacing) "
+                    "is not used; give tomograms= (--tomograms tomograms.star) that state it",
+                    GuessWarning,
+                    stacklevel=5,
+                )
+                return
 
     def _bake_shifts(self) -> bool:
         """Add shifts to the positions; return whether that moved any."""
@@ -167,7 +190,7 @@ class _Writer:
         """Size of a PoseSet's tomogram: what was given, what tomograms.star, what reading said."""
         poses = self.posesets[index]
         known = self.known.get(poses.experiment_id)
-        tilt = self.tilt_series(index) or self._stated_tilt_series(index)
+        tilt = self.tilt_series(index)
         unknown = None if poses.pixel_spacing else 0.0
         given = tomogram_size(
             self.dimensions,
@@ -180,12 +203,21 @@ class _Writer:
         return given or stated_size(poses)
 
     def tilt_series(self, index: int) -> float:
-        """Å per pixel of a PoseSet's unbinned tilt series by its tomogram, 0 if unknown."""
+        """Å per pixel of a PoseSet's unbinned tilt series, 0 if unknown.
+
+        By its tomogram, else its own labels; a size may be counted in other pixels, so what was
+        given for that is the last resort.
+        """
         poses = self.posesets[index]
         known = self.known.get(poses.experiment_id)
-        stated = (self.metadata[index].get("tomogram") or {}).get("pixel_spacing")
+        read_as = (getattr(poses, "metadata", None) or {}).get("format")
+        tomogram = self.metadata[index].get("tomogram") if read_as in _TILT_SERIES_PIXELS else None
         return float(
-            self.tomogram_spacing or (known.pixel_spacing if known else 0) or stated or 0.0
+            (known.pixel_spacing if known is not None else 0.0)
+            or (tomogram or {}).get("pixel_spacing")
+            or self._stated_tilt_series(index)
+            or self.tomogram_spacing
+            or 0.0
         )
 
     def _stated_tilt_series(self, index: int) -> float:
@@ -327,9 +359,9 @@ class _Writer:
                 raise WriteError(
                     f"RELION 5 counts from the centre of the tomogram, and the size of "
                     f"{self.posesets[sizes.index(None)].experiment_id!r} is unknown: give "
-                    "tomograms= (--tomograms tomograms.star), or tomogram_dimensions= and "
-                    "tomogram_spacing= (--tomogram-size X Y Z, in pixels of the unbinned tilt "
-                    'series, and --tomogram-spacing), or choose dialect="4.0" (--dialect 4.0)',
+                    "tomograms= (--tomograms tomograms.star), or tomogram_dimensions= "
+                    "(--tomogram-size X Y Z), in pixels of the unbinned tilt series, and "
+                    "tomogram_spacing= (--tomogram-spacing), or choose dialect= (--dialect 4.0)",
                     self.path,
                 )
             scaled = [

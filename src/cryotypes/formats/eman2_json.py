@@ -102,7 +102,7 @@ def read(
             raise ReadError(_SIZE_IS_NEEDED, path)
         scaled = rescale(written, unbinned, spacing)
         position = decode_position(scaled, _CENTRED, spacing, _displayed(size, spacing))
-        metadata["tomogram"] = asdict(size)
+        metadata["tomogram"] = asdict(size.counted_in(unbinned))
     particles = Particles(
         position=position,
         experiments=[experiment_of(path)],

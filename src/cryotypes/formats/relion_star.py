@@ -158,7 +158,7 @@ def read(
 def _only(table: pl.DataFrame, dialect: Dialect, experiments: Sequence[str]) -> pl.DataFrame:
     """Return the rows of some experiments; all, if none of them is there."""
     label = next((name for name in _experiments(dialect) if name in table), None)
-    if label is None:
+    if label is None or not experiments:
         return table
     some = table.filter(table[label].cast(pl.String).is_in(list(experiments)))
     return some if len(some) else table
@@ -224,29 +224,29 @@ class _Sizes:
         return self._known
 
     def spacing_of(self, experiment: str) -> float:
-        """Return Å per pixel of a tilt series as given, or in tomograms.star; NaN if unknown."""
-        if self.spacing is not None:
-            return self.spacing
+        """Return Å per pixel of a tilt series in tomograms.star; NaN if unknown."""
         known = self.known.get(experiment)
         return (known.pixel_spacing if known is not None else 0.0) or math.nan
 
     def of(self, experiment: str, stated: float) -> TomogramSize | None:
-        """Return the size of a tomogram, if it is known.
+        """Return the size of a tomogram in pixels of its tilt series, if it is known.
 
         Parameters
         ----------
         stated : float
             Å per pixel of the tilt series as the particle file has it, NaN if it has not.
         """
-        spacing = self.spacing_of(experiment)
-        tilt = stated if math.isnan(spacing) else spacing
+        listed = self.spacing_of(experiment)
+        tilt = stated if math.isnan(listed) else listed
         given = tomogram_size(
             self.dimensions, self.spacing, experiment_id=experiment, tilt_series=tilt
         )
-        known = None if given else self.known.get(experiment)
+        if given is not None:
+            return given.counted_in(tilt)
+        known = self.known.get(experiment)
         if known is None or known.dimensions is None:
-            return given
-        return TomogramSize(known.dimensions, 0.0 if math.isnan(tilt) else tilt)
+            return None
+        return TomogramSize(known.dimensions, (self.spacing or 0.0) if math.isnan(tilt) else tilt)
 
     def complain(self, missing: Sequence[str]) -> NoReturn:
         """Name the tomograms whose size nobody knows."""
@@ -254,9 +254,9 @@ class _Sizes:
         listing = ", ".join(missing[:5]) + (", …" if len(missing) > 5 else "")
         raise ReadError(
             f"centred coordinates need the size of tomogram {listing}; {where}: give "
-            "tomograms= (--tomograms tomograms.star), or tomogram_dimensions= and "
-            "tomogram_spacing= (--tomogram-size X Y Z, in pixels of the unbinned tilt series, and "
-            "--tomogram-spacing)",
+            "tomograms= (--tomograms tomograms.star), or tomogram_dimensions= (--tomogram-size "
+            "X Y Z), in pixels of the unbinned tilt series, and tomogram_spacing= "
+            "(--tomogram-spacing)",
             self.path,
         )
 
@@ -331,9 +331,10 @@ class _Rows:
             if self.centred or labels.MICROGRAPH_PIXEL not in self.columns:
                 rest = np.nan if found is None else found
                 found = np.where(np.isnan(of_tomogram), rest, of_tomogram)
-        if self.normalised and found is None:
-            known = np.array([self.sizes.spacing_of(name) for name in self.names])
-            found = known[self.codes]
+        # where only a size has Å, coordinates in Å, and fractions of it, may be in its pixels
+        if (self.centred or self.normalised) and self.sizes.spacing is not None:
+            found = np.full(n, np.nan) if found is None else found
+            found = np.where(np.isnan(found), self.sizes.spacing, found)
         if given is not None:
             found = np.full(n, float(given))
         self.spacing = np.zeros(n) if found is None else np.nan_to_num(found, nan=0.0)
@@ -359,13 +360,15 @@ class _Rows:
     def _doubt_tilt_series(self, of_tomogram: NDArray[np.float64]) -> None:
         """Warn where tomograms.star and the particle file disagree on the tilt series."""
         differ = np.abs(self.tilt - of_tomogram) > 1e-4 * of_tomogram  # not where one is NaN
-        if self.sizes.spacing is None and differ.any():
+        if self.sizes.spacing is not None:  # the user may have settled it
+            differ &= ~np.isclose(of_tomogram, self.sizes.spacing, rtol=1e-4)
+        if differ.any():
             row = int(differ.argmax())
             warnings.warn(
                 f"{self.path}: the tilt series of {self.names[self.codes[row]]!r} has pixels of "
                 f"{self.tilt[row]:g} Å here ({labels.TILT_PIXEL}) and of {of_tomogram[row]:g} Å in "
                 f"{self.sizes.file}; assumed the latter, as RELION does (correct one of them, or "
-                "give tomogram_spacing= (--tomogram-spacing))",
+                "confirm it by tomogram_spacing= (--tomogram-spacing))",
                 GuessWarning,
                 stacklevel=5,
             )

@@ -351,7 +351,7 @@ def _complain(
     listing = "; ".join(_sentence(path, error) for path, error in failures.items())
     raise ReadError(
         f"{len(errors)} of {total} sources cannot be read, and nothing was written: {listing}; "
-        "leave them out, or go on without them (--skip-unreadable, on_unreadable=)"
+        "leave them out, or go on without them by on_unreadable= (--skip-unreadable)"
     ) from errors[0]
 
 

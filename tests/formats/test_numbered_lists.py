@@ -521,6 +521,7 @@ def test_old_stopgap_lists(save):
 
 
 @ALL
+@pytest.mark.filterwarnings("ignore:.*has no name for the tomograms:UserWarning")
 def test_names_come_from_the_map(name, five, save):
     path = five(name)
     save("# a comment\n12  /data/a b, c.rec\n3,TS_01\n", "list.doc")
@@ -903,3 +904,18 @@ def test_a_list_for_stopgap_that_is_relions(shared_data):
         pytest.raises(ReadError, match="expected one block data_stopgap_motivelist, found 0"),
     ):
         read("stopgap", path)
+
+
+@pytest.mark.parametrize("text", ["", "7 TS_07\n"])
+def test_a_map_that_was_given_names_all_or_it_is_said(tmp_path, text):
+    """An empty or another table's map left tomograms with their numbers, and said nothing."""
+    names = tmp_path / "names.doc"
+    names.write_text(text)
+    path = tmp_path / "one.tbl"
+    path.write_text(" ".join(["1"] + ["0"] * 18 + ["3"] + ["0"] * 3 + ["5.5"] * 3) + "\n")
+    with pytest.warns(GuessWarning, match=r"names\.doc has no name for the tomograms 3"):
+        (poses,) = cryotypes.read_poses(path, tomogram_names=names)
+    assert poses.experiment_id == "3"
+    names.write_text(text + "3 TS_03\n")
+    (poses,) = cryotypes.read_poses(path, tomogram_names=names)
+    assert poses.experiment_id == "TS_03"

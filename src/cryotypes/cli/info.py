@@ -236,14 +236,15 @@ def _show(facts: dict[str, Any]) -> None:
     console.print(f"  {_headline(facts)}", soft_wrap=True)
     experiments = facts.get("experiments", [])
     if experiments:
-        names = [key for key in experiments[0] if any(e[key] is not None for e in experiments)]
+        known = [key for key in experiments[0] if any(e[key] is not None for e in experiments)]
+        names = [key for key in known if key != "images"]  # told with the tilts
         table = Table(box=box.SIMPLE, pad_edge=False)
         for name in names:
             numeric = isinstance(experiments[0][name], (int, float))
             justify: Any = "right" if numeric else "left"
             table.add_column(_HEADINGS.get(name, name.replace("_", " ")), justify=justify)
         for experiment in experiments[:_MOST]:
-            table.add_row(*[_escaped(_cell(experiment[name], name)) for name in names])
+            table.add_row(*[_escaped(_cell(experiment, name)) for name in names])
         console.print(table)
         if len(experiments) > _MOST:
             console.print(f"  … and {len(experiments) - _MOST} more experiments")
@@ -294,13 +295,12 @@ def _count(n: int, one: str, many: str = "") -> str:
     return f"{n} {one if n == 1 else many or one + 's'}"
 
 
-def _cell(value: Any, name: str = "") -> str:
-    if name == "excluded" and value is not None:
-        return spans(value)
-    if name == "images":
-        return "" if value is None else str(value)
+def _cell(experiment: dict[str, Any], name: str) -> str:
+    value = experiment[name]
     if name == "excluded":
-        return "none"
+        return spans(value) if value else "none"
+    if name == "tilts" and experiment["images"]:
+        return f"{value} of {experiment['images']}"
     if isinstance(value, list) and any(isinstance(v, float) for v in value):
         return " … ".join(f"{v:.1f}" for v in value)
     if isinstance(value, list):

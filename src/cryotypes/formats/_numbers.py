@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import warnings
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from cryotypes.errors import ReadError, WriteError
+from cryotypes.errors import GuessWarning, ReadError, WriteError
 from cryotypes.names import strip_path_and_suffix
 
 from ._files import refuse_overwrite, writing_bytes
@@ -89,6 +90,18 @@ def name_numbers(numbers: Sequence[int], names: Mapping[int, str]) -> list[str]:
     return [names.get(int(number), str(int(number))) for number in numbers]
 
 
+def _doubt_unnamed(numbers: list[int], path: Path, given: str | PathLike[str]) -> None:
+    """Warn of tomograms that the map that was given does not name."""
+    if numbers:
+        listing = ", ".join(map(str, numbers[:5])) + (", …" if len(numbers) > 5 else "")
+        warnings.warn(
+            f"{path}: {given} has no name for the tomograms {listing}, which are called by their "
+            "numbers (add them to it: a number and a name a line)",
+            GuessWarning,
+            stacklevel=5,
+        )
+
+
 def decode_numbers(
     numbers: NDArray[Any], path: Path, tomogram_names: str | PathLike[str] | None, column: str
 ) -> tuple[NDArray[np.int64], list[str], dict[str, int]]:
@@ -117,6 +130,11 @@ def decode_numbers(
     ------
     ReadError
         If a number is not whole, or two numbers have one name.
+
+    Warns
+    -----
+    GuessWarning
+        If the map that was given does not name all.
     """
     bad = ~(np.abs(numbers) < 2**62) | (np.round(numbers) != numbers)
     if bad.any():
@@ -125,6 +143,8 @@ def decode_numbers(
         raise ReadError(f"{expected}, found {numbers[row]}", path)
     names = find_number_map(path, tomogram_names)
     codes, unique = pd.factorize(numbers.astype(np.int64))
+    if tomogram_names is not None:
+        _doubt_unnamed([int(n) for n in unique if int(n) not in names], path, tomogram_names)
     if not len(numbers):
         known = list(names.items())
         number, name = known[0] if len(known) == 1 else (0, strip_path_and_suffix(path.name))

@@ -156,7 +156,7 @@ def _(path: Path):
 
 @race.contender(READ, "cryotypes, table", package="cryotypes", prepare=_source)
 def _(path: Path):
-    from cryotypes.formats._star import read_star
+    from cryotypes.formats.shared.star import read_star
 
     return read_star(path)[-1].table
 
@@ -265,14 +265,14 @@ def _(given):
 
 
 def _blocks(folder: Path):
-    from cryotypes.formats._star import read_star
+    from cryotypes.formats.shared.star import read_star
 
     return folder, read_star(_source(folder))
 
 
 @race.contender(WRITE, "cryotypes, table", package="cryotypes", prepare=_blocks)
 def _(given):
-    from cryotypes.formats._star import write_star
+    from cryotypes.formats.shared.star import write_star
 
     path = _target(given[0])
     with path.open("wb") as file:

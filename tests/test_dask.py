@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import cryotypes as ct
-from cryotypes.formats._mrc_packed import Packed
+from cryotypes.formats.images.mrc._packed import Packed
 from cryotypes.image._arrays import Cropped, FileMap, Mapped, Reordered
 
 da = pytest.importorskip("dask.array")

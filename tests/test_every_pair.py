@@ -21,7 +21,7 @@ import pytest
 
 import cryotypes as ct
 from cryotypes.errors import CryotypesWarning, FormatError
-from cryotypes.formats._star import Block, write_star
+from cryotypes.formats.shared.star import Block, write_star
 from cryotypes.io import options_of
 from cryotypes.registry import formats
 from cryotypes.testing._subject import Subject

@@ -37,6 +37,7 @@ LAYERS = [
     {"cli", "__main__"},
 ]
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+FORMATS = sorted((SOURCE / "formats").rglob("*.py"))
 PACKAGES = sorted(
     ".".join(("cryotypes", *path.parent.relative_to(SOURCE).parts))
     for path in SOURCE.rglob("__init__.py")
@@ -82,7 +83,7 @@ def test_imports_point_down(path):
     assert [u for u in upward if not u.startswith("relion_tilt_series.py")] == []
 
 
-@pytest.mark.parametrize("path", sorted((SOURCE / "formats").glob("*.py")), ids=lambda p: p.name)
+@pytest.mark.parametrize("path", FORMATS, ids=lambda p: str(p.relative_to(SOURCE)))
 def test_formats_leave_conventions_to_the_engine(path):
     """No inverse of a rotation, and no file is printed to a terminal."""
     for node in ast.walk(ast.parse(path.read_text())):

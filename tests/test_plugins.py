@@ -100,7 +100,7 @@ def test_a_name_that_is_taken(plugins, example):
     """The built-in stays, and both origins are named; of two plugins, the first stays."""
     thief = replace(example.FORMAT, name="relion-star")
     formats, (complaint,) = plugins(thief=lambda: thief, good=lambda: example.FORMAT)
-    assert "'relion-star' of others-thief is taken by cryotypes.formats.relion_star" in complaint
+    assert "'relion-star' of others-thief is taken by cryotypes.formats.poses.relion_s" in complaint
     assert formats["relion-star"] is not thief
     assert "example-points" in formats
 
@@ -143,7 +143,7 @@ def test_register_format(plugins, example, tmp_path):
     assert ct.read_poses(path)[0].experiment_id == "TS_01"
     with pytest.raises(ValueError, match="'example-points' of cryotypes_example_format is taken"):
         ct.register_format(replace(example.FORMAT, title="again"))
-    with pytest.raises(ValueError, match=r"taken by cryotypes\.formats\.mrc"):
+    with pytest.raises(ValueError, match=r"taken by cryotypes\.formats\.images\.mrc"):
         ct.register_format(replace(example.FORMAT, name="mrc"))
     with pytest.raises(ValueError, match="expected a Format, found str"):
         ct.register_format("example-points")

@@ -106,7 +106,7 @@ def test_a_help_text_says_in_which_pixels(option):
 def test_none_is_overlooked():
     """The introspection finds those that are known to take a size."""
     assert {"project", "backproject", "triangulate"} <= {f.__name__ for f, _ in TAKEN.values()}
-    assert "cryotypes.formats.relion_star.read tomogram_spacing" in TAKEN.keys() & SAID.keys()
+    assert "cryotypes.formats.poses.relion_star.read tomogram_spacing" in TAKEN.keys() & SAID.keys()
     assert {"convert --tomogram-size", "convert --tomogram-spacing"} <= ASKED.keys()
 
 

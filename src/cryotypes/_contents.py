@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pandas import DataFrame
 
-    from .formats._format import Format
+    from .formats.shared.declaration import Format
 
 
 H = TypeVar("H", int, str)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from os import PathLike
     from pathlib import Path
 
-    from .formats._format import Kind
+    from .formats.shared.declaration import Kind
 
 STEM, PARENT, EXPERIMENT = "{stem}", "{parent}", "{experiment_id}"
 

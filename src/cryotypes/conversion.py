@@ -18,8 +18,8 @@ from .errors import (
     UnknownFormatError,
     WriteError,
 )
-from .formats._cs_passthrough import is_passthrough
-from .formats._files import refuse_overwrite
+from .formats.poses.cryosparc_cs._passthrough import is_passthrough
+from .formats.shared.files import refuse_overwrite
 from .io import KINDS, _writable, identify, options_of, write
 from .io import _read as read_one
 from .names import strip_path_and_suffix
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from os import PathLike
 
-    from .formats._format import Format, Kind
+    from .formats.shared.declaration import Format, Kind
     from .geometry._image_binning import BinMethod
     from .loss import LossReport
 

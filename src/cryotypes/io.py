@@ -18,8 +18,8 @@ from .errors import (
     UnknownFormatError,
     WriteError,
 )
-from .formats._format import Head, suffix_of
-from .formats._strangers import by_its_beginning, stranger
+from .formats.shared.declaration import Head, suffix_of
+from .formats.shared.strangers import by_its_beginning, stranger
 from .registry import formats, get_format
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from pandas import DataFrame
 
-    from .formats._format import Format, Kind
+    from .formats.shared.declaration import Format, Kind
     from .image import Image
     from .loss import LossReport
     from .poseset import PoseSet

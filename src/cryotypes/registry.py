@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .errors import PluginWarning, UnknownFormatError
 
 if TYPE_CHECKING:
-    from .formats._format import Format
+    from .formats.shared.declaration import Format
 
 ENTRY_POINTS = "cryotypes.formats"
 _known: dict[str, tuple[Format, str]] = {}  # name → the format and where it is from
@@ -86,7 +86,7 @@ def register_format(format: Format) -> None:
 
 
 def _add(format: Format, origin: str) -> None:
-    from .formats._format import Format as Declared
+    from .formats.shared.declaration import Format as Declared
 
     if not isinstance(format, Declared):
         raise ValueError(f"{origin}: expected a Format, found {type(format).__name__}")

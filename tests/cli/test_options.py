@@ -150,7 +150,7 @@ def test_lists_that_number_their_tomograms_reach_relion_5(picks, suffix):
     out = picks.with_name("out.star")
     given = ["--tomograms", picks.with_name("tomograms.star"), "--tomogram-names", names]
     run("convert", source, out, *given, "--dialect", "5", "--pixel-spacing", 5.4)
-    from cryotypes.formats._star import read_star
+    from cryotypes.formats.shared.star import read_star
 
     table = next(b.table for b in read_star(out) if b.name == "particles")
     assert table["rlnTomoName"].to_list() == ["TS_01"]

@@ -15,7 +15,7 @@ import cryotypes as ct
 from cryotypes.cli import main
 from cryotypes.errors import FormatError, GuessWarning, LossWarning, ReadError, UnknownFormatError
 from cryotypes.formats import Head
-from cryotypes.formats._strangers import BEGINNINGS, STAR
+from cryotypes.formats.shared.strangers import BEGINNINGS, STAR
 from cryotypes.io import _candidates, identify
 from cryotypes.registry import formats, get_format
 

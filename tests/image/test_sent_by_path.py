@@ -25,7 +25,7 @@ LARGEST = 4000  # bytes; the values are 512 kB
 
 def by_hand(name):
     """The module that makes files of a format by hand, for its own tests."""
-    path = Path(__file__).parents[1] / "formats" / f"test_{name}.py"
+    path = Path(__file__).parents[1] / "formats" / "images" / f"test_{name}.py"
     spec = importlib.util.spec_from_file_location(f"by_hand_{name}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -173,8 +173,8 @@ def by_tensorstore(path, version):
 )
 def test_tensorstore_and_ngff_zarr_read_ours(tmp_path, monkeypatch, kind, dtype, chunk, version):
     """Sizes that chunks do not divide; both refuse fields that they do not know."""
-    monkeypatch.setattr("cryotypes.formats.ome_zarr._CHUNK", chunk)
-    monkeypatch.setattr("cryotypes.formats.ome_zarr._CHUNK_OF_IMAGE", chunk)
+    monkeypatch.setattr("cryotypes.formats.images.ome_zarr._CHUNK", chunk)
+    monkeypatch.setattr("cryotypes.formats.images.ome_zarr._CHUNK_OF_IMAGE", chunk)
     values = (np.random.default_rng(2).normal(size=(9, 30, 21)) * 40 % 100).astype(dtype)
     values = values[0] if kind == "image" else values
     path = tmp_path / f"{kind}.zarr"

@@ -15,7 +15,7 @@ from ._words import in_words_of_the_command_line
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cryotypes.formats._format import Kind
+    from cryotypes.formats.shared.declaration import Kind
 
 FILE = click.Path(path_type=Path)
 _POSITIVE = click.FloatRange(min=0, min_open=True)

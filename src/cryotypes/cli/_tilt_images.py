@@ -41,7 +41,7 @@ class TiltImages:
 
 def tilt_images(model: DataFrame) -> TiltImages | None:
     """Find the images that the rows name (``k@stack`` or single ones); None if one is absent."""
-    from cryotypes.formats._relion import resolve
+    from cryotypes.formats.shared.relion_project import resolve
 
     if "rlnMicrographName" not in model:
         return None

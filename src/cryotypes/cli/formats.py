@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from cryotypes.formats._format import Format
+    from cryotypes.formats.shared.declaration import Format
 
 
 @click.command()

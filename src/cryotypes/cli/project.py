@@ -100,7 +100,7 @@ def project(
 
 
 def _check_targets(output: Path | None, plot: Path | None, overwrite: bool) -> None:
-    from cryotypes.formats._files import refuse_overwrite
+    from cryotypes.formats.shared.files import refuse_overwrite
 
     if output is not None:
         if output.suffix.lower() not in (".star", ".csv"):
@@ -119,8 +119,8 @@ def _check_targets(output: Path | None, plot: Path | None, overwrite: bool) -> N
 def _read(
     poses: Path, alignment: Path | None, format_name: str | None, options: dict[str, Any]
 ) -> tuple[list[Any], list[Any]]:
-    from cryotypes.formats._format import Head
-    from cryotypes.formats._relion import is_optimisation_set
+    from cryotypes.formats.shared.declaration import Head
+    from cryotypes.formats.shared.relion_project import is_optimisation_set
 
     if alignment is None and not is_optimisation_set(Head.of(poses)):
         raise click.UsageError("ALIGNMENT is missing, and POSES is no optimisation_set.star")
@@ -184,8 +184,8 @@ def _write_table(
 ) -> None:
     import polars as pl
 
-    from cryotypes.formats._files import writing_bytes
-    from cryotypes.formats._star import Block, write_star
+    from cryotypes.formats.shared.files import writing_bytes
+    from cryotypes.formats.shared.star import Block, write_star
 
     from ._projection_table import csv_table, star_table
 
@@ -205,7 +205,7 @@ def _draw(
     tilts: tuple[int, ...],
     overwrite: bool,
 ) -> list[Path]:
-    from cryotypes.formats._files import refuse_overwrite
+    from cryotypes.formats.shared.files import refuse_overwrite
     from cryotypes.names import strip_path_and_suffix
     from cryotypes.plots import plot_projection, save_figure
 

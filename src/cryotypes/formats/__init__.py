@@ -3,56 +3,57 @@
 from cryotypes._lazy import lazy
 
 BUILT_IN = (
-    "relion_star",
-    "relion_tilt_series",
-    "m_star",
-    "mrc",
-    "tiff_image",
-    "em_image",
-    "spider_image",
-    "dm_image",
-    "cryosparc_cs",
-    "cistem_star",
-    "cistem_par",
-    "dynamo_tbl",
-    "motl_em",
-    "stopgap_star",
-    "imod_mod",
-    "peet_csv",
-    "eman2_json",
-    "eman_box",
-    "cryolo_cbox",
-    "cryolo_coords",
-    "portal_ndjson",
-    "copick_json",
-    "xyz_text",
-    "csv_table",
-    "parquet_table",
-    "pytom_xml",
-    "imod_xf",
-    "imod_tlt",
-    "aretomo_aln",
-    "aretomo_tlt",
-    "warp_xml",
-    "warp_tomostar",
-    "mdoc",
-    "relion4_tomograms",
-    "eman2_tilts",
-    "portal_alignment",
-    "cets_alignment",
-    "eman2_hdf",
-    "hdf5_image",
-    "ome_zarr",
+    "poses.relion_star",
+    "tilts.relion_tilt_series",
+    "poses.m_star",
+    "images.mrc",
+    "images.tiff_image",
+    "images.em_image",
+    "images.spider_image",
+    "images.dm_image",
+    "poses.cryosparc_cs",
+    "poses.cistem_star",
+    "poses.cistem_par",
+    "poses.dynamo_tbl",
+    "poses.motl_em",
+    "poses.stopgap_star",
+    "poses.imod_mod",
+    "poses.peet_csv",
+    "poses.eman2_json",
+    "poses.eman_box",
+    "poses.cryolo_cbox",
+    "poses.cryolo_coords",
+    "poses.portal_ndjson",
+    "poses.copick_json",
+    "poses.xyz_text",
+    "poses.csv_table",
+    "poses.parquet_table",
+    "poses.pytom_xml",
+    "tilts.imod_xf",
+    "tilts.imod_tlt",
+    "tilts.aretomo_aln",
+    "tilts.aretomo_tlt",
+    "tilts.warp_xml",
+    "tilts.warp_tomostar",
+    "tilts.mdoc",
+    "tilts.relion4_tomograms",
+    "tilts.eman2_tilts",
+    "tilts.portal_alignment",
+    "tilts.cets_alignment",
+    "images.eman2_hdf",
+    "images.hdf5_image",
+    "images.ome_zarr",
 )
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from ._files import writing as writing
-    from ._format import Format as Format
-    from ._format import Head as Head
+    from .shared.declaration import Format as Format
+    from .shared.declaration import Head as Head
+    from .shared.files import writing as writing
 else:
     __getattr__, __dir__ = lazy(
-        __name__, {"Format": "_format", "Head": "_format", "writing": "_files"}
+        __name__,
+        {"Format": "shared.declaration", "Head": "shared.declaration", "writing": "shared.files"},
     )
 
 __all__ = ["BUILT_IN", "Format", "Head", "writing"]

@@ -19,7 +19,7 @@ import numpy as np
 
 from cryotypes import io
 from cryotypes.errors import CryotypesError, ReadError
-from cryotypes.formats._format import Head
+from cryotypes.formats.shared.declaration import Head
 from cryotypes.poseset import select
 from cryotypes.registry import formats
 

@@ -15,7 +15,7 @@ import pandas as pd
 
 from cryotypes import io, registry
 from cryotypes.errors import CryotypesWarning, GuessWarning, LossWarning, ReadError, WriteError
-from cryotypes.formats._format import Head
+from cryotypes.formats.shared.declaration import Head
 from cryotypes.image import ImageProtocol, validate_image
 from cryotypes.poseset import validate_poseset
 from cryotypes.projectionmodel import ProjectionModel, validate_projection_model

@@ -1,0 +1,188 @@
+"""Arrays in chunks: seen in another order of axes, written block by block, halved by means."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cryotypes.errors import ReadError
+from cryotypes.formats.shared.files import say_if_full
+from cryotypes.image._arrays import Reordered
+from cryotypes.image._on_disk import AsRead
+from cryotypes.image._pieces import blocks, in_threads, volume
+
+from ._multiscales import is_zarr
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from cryotypes._progress import Work
+    from cryotypes.image._pieces import Box
+
+
+class View(Reordered):
+    """A zarr array with its axes in another order, and without those of size one.
+
+    Parameters
+    ----------
+    array : zarr array
+    axes : sequence of int
+        See `Reordered`.
+    path : Path
+        For errors.
+    metadata : Path
+        The file of the array's own metadata. While it is there, a chunk that is not holds zeros;
+        without it they would be zeros of an array that is gone.
+    """
+
+    def __init__(self, array: Any, axes: list[int], path: Path, metadata: Path) -> None:
+        super().__init__(array, axes)
+        self.path, self._file = path.absolute(), AsRead.of(metadata)
+
+    def _load(self, box: Box) -> NDArray[Any]:
+        self._file.check()
+        try:
+            return super()._load(box)
+        except (OSError, MemoryError, ReadError):
+            raise
+        except Exception as error:  # a decompression raises whatever it likes
+            raise ReadError(f"damaged data ({error})", self.path) from error
+
+
+def halve(finer: Any, coarser: Any, step: tuple[int, ...], work: Work) -> None:
+    """Fill a level with the means of the one before it.
+
+    Parameters
+    ----------
+    finer, coarser : zarr array
+    step : tuple of int
+        1 or 2 for each axis.
+    work : Work
+        Told of each value of the finer one.
+    """
+    itemsize = finer.dtype.itemsize * math.prod(step)
+    halves = [max(1, c // f) for c, f in zip(finer.chunks, step, strict=True)]
+    boxes = list(blocks(coarser.shape, itemsize, coarser.chunks))
+
+    def fill(box: Box) -> int:
+        lengths = [b.stop - b.start for b in box]
+        result, size = np.empty(lengths, coarser.dtype), 0
+        for part in blocks(lengths, itemsize, halves):
+            source = tuple(
+                slice((b.start + p.start) * f, min((b.start + p.stop) * f, n))
+                for b, p, f, n in zip(box, part, step, finer.shape, strict=True)
+            )
+            found = np.asarray(finer[source])
+            result[part] = mean(found, step)
+            size += found.size
+        coarser[box] = result
+        return size
+
+    # of a box there are in memory the result, and of a part the sums in double precision, too
+    for size in in_threads(fill, boxes, 4 * volume(boxes[0]) * finer.dtype.itemsize):
+        work.add(size)
+
+
+def mean(block: NDArray[Any], factors: tuple[int, ...]) -> NDArray[Any]:
+    """Average boxes of ``factors`` (1 or 2); where the last is cut, what is there of it.
+
+    Integers are rounded; no sum overflows.
+    """
+    odd = [(0, -n % f) for n, f in zip(block.shape, factors, strict=True)]
+    if any(after for _, after in odd):
+        block = np.pad(block, odd, mode="edge")
+    dtype, count = block.dtype, math.prod(factors)
+    if dtype.kind in "iu" and dtype.itemsize == 8:
+        wide: Any = np.uint64 if dtype.kind == "u" else np.int64
+        whole, rest = np.divmod(block, wide(count))
+        remainder = np.rint(_sums(rest, factors, wide) / count).astype(wide)
+        return np.asarray(_sums(whole, factors, wide) + remainder, dtype)
+    if dtype.kind in "iub":
+        return np.rint(_sums(block, factors, np.int64) / count).astype(dtype)
+    with np.errstate(all="ignore"):
+        if dtype.itemsize >= (16 if dtype.kind == "c" else 8):
+            return _sums(block / count, factors, dtype)
+        return (_sums(block, factors, np.result_type(dtype, np.float64)) / count).astype(dtype)
+
+
+def _sums(block: NDArray[Any], factors: tuple[int, ...], wide: Any) -> NDArray[Any]:
+    """Add neighbours, axis by axis."""
+    for axis, factor in enumerate(factors):
+        if factor == 2:
+            before = (slice(None),) * axis
+            even, odd = block[(*before, slice(0, None, 2))], block[(*before, slice(1, None, 2))]
+            block = np.add(even, odd, dtype=wide)
+    return block.astype(wide, copy=False)
+
+
+@contextmanager
+def writing_directory(path: Path, overwrite: bool) -> Iterator[Path]:
+    """Give a temporary directory beside ``path``; on success it takes its place.
+
+    On failure it is removed, and what was there before is there still. A link is followed.
+
+    Raises
+    ------
+    FileExistsError
+        Before anything is written, if the path is taken and ``overwrite`` is False, or if it is a
+        directory that does not look like one of zarr.
+    """
+    target = path.resolve()
+    _refuse(path, target, overwrite)
+    temporary = target.with_name(f".{os.getpid()}.{target.name}")
+    old = target.with_name(f".{os.getpid()}.old.{target.name}")
+    try:
+        temporary.mkdir()
+        yield temporary
+        _refuse(path, target, overwrite)
+        if not target.exists():
+            temporary.replace(target)
+            return
+        try:
+            target.replace(old)
+            temporary.replace(target)
+        except BaseException:
+            if old.exists() and not target.exists():
+                old.replace(target)
+            raise
+        _remove(old)
+    except BaseException as error:
+        _remove_for_good(temporary)
+        say_if_full(error, path)
+        raise
+
+
+def _refuse(path: Path, target: Path, overwrite: bool) -> None:
+    if target.exists() and not overwrite:
+        raise FileExistsError(f"{path} exists; overwrite it with overwrite=True (--overwrite)")
+    if target.is_dir() and target.suffix.lower() != ".zarr" and not is_zarr(target):
+        raise FileExistsError(f"{path} is a directory that is not of zarr; it is not replaced")
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{target.parent} is not a directory; make it first")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _remove_for_good(path: Path) -> None:
+    """Remove what other threads of zarr may still be writing when one of them has failed."""
+    absent = 0
+    for _ in range(100):
+        absent = 0 if path.exists() else absent + 1
+        if absent == 4:
+            return
+        _remove(path)
+        time.sleep(0.02)

@@ -1,0 +1,1 @@
+"""Particle poses: one module (or folder) a format."""

@@ -1,0 +1,1 @@
+"""What formats of several kinds share; no format is here."""

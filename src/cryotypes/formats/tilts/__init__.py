@@ -1,0 +1,1 @@
+"""Tilt-series alignments: one module (or folder) a format."""

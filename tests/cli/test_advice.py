@@ -14,8 +14,7 @@ from click.testing import CliRunner
 
 import cryotypes
 from cryotypes.cli import main
-from cryotypes.cli._options import functions_with
-from cryotypes.cli._words import in_words_of_the_command_line
+from cryotypes.cli._words import functions_with, in_words_of_the_command_line
 
 pytestmark = pytest.mark.filterwarnings("ignore::cryotypes.errors.LossWarning")
 SOURCE = Path(cryotypes.__file__).parent

@@ -10,7 +10,7 @@ import click
 
 from cryotypes.errors import CryotypesError, CryotypesWarning
 
-from ._words import in_words_of_the_command_line
+from ._words import complain, show_warning
 
 
 class _Program(click.Group):
@@ -23,29 +23,11 @@ class _Program(click.Group):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 warnings.simplefilter("always", CryotypesWarning)
-                warnings.showwarning = _show_warning
+                warnings.showwarning = show_warning
                 return super().invoke(ctx)
-        except OSError as error:
-            _fail(_os_sentence(error))
-        except (CryotypesError, ValueError, TypeError, LookupError, MemoryError) as error:
-            _fail(str(error).strip() or type(error).__name__)
-
-
-def _show_warning(message: Any, *_: Any, **__: Any) -> None:
-    click.secho("warning: ", fg="yellow", nl=False, err=True)
-    click.echo(in_words_of_the_command_line(str(message)), err=True)
-
-
-def _fail(sentence: str) -> None:
-    click.secho("error: ", fg="red", nl=False, err=True)
-    click.echo(in_words_of_the_command_line(sentence), err=True)
-    sys.exit(1)
-
-
-def _os_sentence(error: OSError) -> str:
-    if error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror.lower()}"
-    return str(error)
+        except (CryotypesError, OSError, ValueError, TypeError, LookupError, MemoryError) as error:
+            complain(error)
+            sys.exit(1)
 
 
 @click.group(

@@ -10,7 +10,7 @@ import click
 
 from cryotypes._option_text import OptionText, is_flag, is_numbers
 
-from ._words import in_words_of_the_command_line
+from ._words import functions_with, option_named
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,25 +144,6 @@ def _is_number(word: str) -> bool:
     return True
 
 
-def functions_with(option: str) -> list[Callable[..., Any]]:
-    """Return what reads or writes a format and knows an option."""
-    from cryotypes.io import options_of
-    from cryotypes.registry import formats
-
-    functions = [f for format in formats().values() for f in (format.read, format.write)]
-    return [f for f in functions if f is not None and option in options_of(f)]
-
-
-def option_named(name: str) -> str | None:
-    """Return what is typed for a keyword that the commands have an option of their own for."""
-    from . import main
-
-    if name == "format":
-        return "--format"
-    parameters = [p for command in main.commands.values() for p in command.params]
-    return next((p.opts[0] for p in parameters if p.name == name and p.opts[0][:2] == "--"), None)
-
-
 def given(others: dict[str, Any] | None = None, **options: Any) -> dict[str, Any]:
     """Keep the options that were given, by name or as ``-O NAME=VALUE``."""
     return {name: value for name, value in options.items() if value is not None} | (others or {})
@@ -266,14 +247,3 @@ def files_of(path: Path, kind: Kind, format_name: str | None) -> dict[Path, list
     if not some:
         raise UnknownFormatError(f"expected {KINDS[kind]}, found {told(inner)}", path)
     return {p: [identify(p, kind).name] for p in some}
-
-
-def complain(error: Exception, path: Path | None = None) -> None:
-    """Print an error, and go on."""
-    from . import _os_sentence
-
-    text = _os_sentence(error) if isinstance(error, OSError) else str(error)
-    if path is not None and str(path) not in text:
-        text = f"{path}: {text}"
-    told = in_words_of_the_command_line(text)
-    click.echo(click.style("error: ", fg="red") + told, err=True)

@@ -1,14 +1,37 @@
-"""Advice of errors and warnings in the words of the command line."""
+"""Errors and warnings, and their advice in the words of the command line."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 _ARGUMENT = r"\"[^\"]*\"|'[^']*'|\[[^\]]*\]|\([^)]*\)|[\w.…-]*"
 # pixel_spacing= (--pixel-spacing): both are named, the second counts
 _BOTH = re.compile(rf"\b([a-z][a-z_]*)(=(?:{_ARGUMENT}))? \((-(?:O |-[a-z])[^()]*)\)")
 _PYTHON = re.compile(rf"(?<![\w'\"-])(?<!-O )([a-z][a-z_]*)=({_ARGUMENT})")
+
+
+def show_warning(message: Any, *_: Any, **__: Any) -> None:
+    """Print a warning in one line; for `warnings.showwarning`."""
+    click.secho("warning: ", fg="yellow", nl=False, err=True)
+    click.echo(in_words_of_the_command_line(str(message)), err=True)
+
+
+def complain(error: Exception, path: Path | None = None) -> None:
+    """Print an error in one sentence."""
+    text = str(error).strip() or type(error).__name__
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        text = f"{error.filename}: {error.strerror.lower()}"
+    if path is not None and str(path) not in text:
+        text = f"{path}: {text}"
+    click.secho("error: ", fg="red", nl=False, err=True)
+    click.echo(in_words_of_the_command_line(text), err=True)
 
 
 def in_words_of_the_command_line(text: str) -> str:
@@ -33,8 +56,6 @@ def _second(found: re.Match[str]) -> str:
 
 
 def _typed(found: re.Match[str]) -> str:
-    from ._options import functions_with, option_named
-
     name, value = found[1], found[2].strip("\"'")
     option = option_named(name)
     if option is None and functions_with(name):
@@ -43,3 +64,23 @@ def _typed(found: re.Match[str]) -> str:
         return found[0]
     words: dict[str, Any] = {"True": "", "False": "false", "…": ""}
     return f"{option} {words.get(value, value)}".strip()
+
+
+def functions_with(option: str) -> list[Callable[..., Any]]:
+    """Return what reads or writes a format and knows an option."""
+    from cryotypes.io import options_of
+    from cryotypes.registry import formats
+
+    functions = [f for format in formats().values() for f in (format.read, format.write)]
+    return [f for f in functions if f is not None and option in options_of(f)]
+
+
+def option_named(name: str) -> str | None:
+    """Return what is typed for a keyword that the commands have an option of their own for."""
+    if name == "format":
+        return "--format"
+    context = click.get_current_context(silent=True)
+    program = context and context.find_root().command
+    commands = program.commands.values() if isinstance(program, click.Group) else ()
+    parameters = [p for command in commands for p in command.params]
+    return next((p.opts[0] for p in parameters if p.name == name and p.opts[0][:2] == "--"), None)

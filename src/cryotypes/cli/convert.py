@@ -74,7 +74,7 @@ def convert(
     """
     from cryotypes.conversion import convert as run
 
-    from ._options import complain
+    from ._words import complain
 
     unreadable: list[Path] = []
 

@@ -15,13 +15,12 @@ from ._options import (
     FILE,
     ReadingCommand,
     check_known,
-    complain,
     formats_of,
     given,
     known_options,
     reading_options,
 )
-from ._words import in_words_of_the_command_line
+from ._words import complain, in_words_of_the_command_line
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -29,7 +29,7 @@ LAYERS = [
     },
     {"poseset", "image", "projectionmodel"},
     {"conventions"},
-    {"geometry", "matching", "_matches", "_things"},
+    {"geometry", "matching"},
     {"formats"},
     {"io", "registry", "conversion", "_contents", "_naming"},
     {"plots", "testing"},

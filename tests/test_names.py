@@ -22,6 +22,7 @@ from cryotypes.names import (
         ("TS_01.mrc", "TS_01"),
         ("TS_01.MRC", "TS_01"),
         ("TS_01.mrc.mdoc", "TS_01"),
+        ("TS_01.txt", "TS_01"),
         ("TS_01.st.aln", "TS_01"),
         ("TS_01.mrc.gz", "TS_01"),
         ("TS_01.tomostar", "TS_01"),

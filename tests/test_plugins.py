@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 import cryotypes as ct
-from cryotypes import registry
+from cryotypes import names, registry
 from cryotypes.errors import PluginWarning, UnknownFormatError
 from cryotypes.testing import check_format
 
@@ -173,3 +173,16 @@ def test_the_examples_entry_point(example):
     module, _, attribute = target.partition(":")
     assert module == example.__name__
     assert getattr(example, attribute) is example.FORMAT
+
+
+@pytest.mark.parametrize("name", ["TS_01.picks", "run/TS_01.PICKS", "rec_TS_01.picks.zst"])
+def test_names_lose_the_suffixes_of_registered_formats(monkeypatch, example, name):
+    """What a plugin's files are called is matched as if it were built in."""
+    monkeypatch.setattr(registry, "_known", dict(registry.formats() and registry._known))
+    monkeypatch.setattr(names, "_SUFFIXES", set(names._SUFFIXES))
+    picks, tomogram = ct.PoseSet([[1, 2, 3]], experiment_id=name), ct.Image([[1.0]], "TS_01")
+    assert not ct.match(picks, tomogram)
+    ct.register_format(
+        replace(example.FORMAT, name="picks", suffixes=(".picks",), compression=(".zst",))
+    )
+    assert list(ct.match(picks, tomogram)) == [name]

@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from os import PathLike
 
 # Suffixes of the files that belong to an experiment; anything else after a dot is part of a name.
-_SUFFIXES = re.compile(
-    r"\.(mrcs?|st|ali|preali|rec|map|tomostar|star|xml|xf|tlt|rawtlt|aln|mdoc|edf|com|eer|tiff?"
-    r"|hdf5?|h5|zarr|em|json|ndjson|jsonl|tbl|motl|csv|tsv|parquet|mod|coords|box|cbox|cs|parx?"
-    r"|xyz|pts|dm[34]|spi|gz|bz2)$",
-    re.IGNORECASE,
+# Formats add theirs when they become known; these are here also before any format is.
+_OF_FILES = (
+    "mrc mrcs st ali preali rec map tomostar star xml xf tlt rawtlt aln mdoc edf com eer tif tiff "
+    "hdf hdf5 h5 zarr em json ndjson jsonl tbl motl csv tsv txt parquet mod coords box cbox cs par "
+    "parx xyz pts dm3 dm4 spi gz bz2"
 )
+_SUFFIXES = {f".{suffix}" for suffix in _OF_FILES.split()}
 _SLASH = re.compile(r"[\\/]")
 
 
@@ -63,10 +64,16 @@ _OF_IMAGES = re.compile(r"_(?i:ali|preali|st|stack)$")
 _OF_VOLUMES = re.compile(r"^rec_|_(?i:vol|rec)$")
 
 
+def know_suffixes(suffixes: Iterable[str]) -> None:
+    """Take these, with their dot, for suffixes of files from now on, in any thread."""
+    _SUFFIXES.update(suffix.lower() for suffix in suffixes)
+
+
 def strip_path_and_suffix(name: str) -> str:
     r"""Drop directories (of either kind of slash) and known file suffixes.
 
-    A name is never stripped to nothing.
+    Known are those of the formats, also of other packages' once they are registered or loaded,
+    and of what programs write beside them. A name is never stripped to nothing.
 
     Examples
     --------
@@ -74,9 +81,11 @@ def strip_path_and_suffix(name: str) -> str:
     ('TS_01', 'TS_01_10.0Apx')
     """
     name = _SLASH.split(name.rstrip("\\/"))[-1] or name
-    while (shorter := _SUFFIXES.sub("", name)) not in (name, ""):
-        name = shorter
-    return name
+    while True:
+        stem, dot, suffix = name.rpartition(".")
+        if not stem or dot + suffix.lower() not in _SUFFIXES:
+            return name
+        name = stem
 
 
 def strip_decorations(name: str) -> str:

@@ -8,6 +8,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from .errors import PluginWarning, UnknownFormatError
+from .names import know_suffixes
 
 if TYPE_CHECKING:
     from .formats.shared.declaration import Format
@@ -103,6 +104,7 @@ def _add(format: Format, origin: str) -> None:
                     f"options, found {parameter}"
                 )
     _known[format.name] = (format, origin)
+    know_suffixes((*format.suffixes, *format.compression))
 
 
 def _load_entry_points() -> None:

@@ -93,7 +93,7 @@ def check(
 
 
 def _of_kind(things: list[Any], kind: str) -> dict[str, Any]:
-    from cryotypes._things import sort_out
+    from cryotypes.matching import sort_out
 
     return {name: thing for found, name, thing in sort_out(things) if found == kind}
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .errors import ValidationError
-from .names import is_of_images, is_of_volumes
+from cryotypes.errors import ValidationError
+from cryotypes.names import is_of_images, is_of_volumes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -58,7 +58,7 @@ def is_tilt_stack(image: Any, model: DataFrame) -> bool:
 
     Where one of the two is not known or not the same (binned, aligned), the name must say it, too.
     """
-    from .projectionmodel import dimensions_of
+    from cryotypes.projectionmodel import dimensions_of
 
     shape = _shape(image.data)
     experiment = str(model["experiment_id"].iloc[0])

@@ -12,19 +12,18 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
-from ._matches import KINDS, RULES, Experiment, Matches, Name, Unmatched, told
-from ._sizes import TomogramSize
+from cryotypes._sizes import TomogramSize
+from cryotypes.errors import MatchError
+from cryotypes.names import is_variant, read_name_map, strip_decorations, strip_path_and_suffix
+
+from ._matches import LABELS, RULES, Experiment, Matches, Name, Unmatched, told
 from ._things import is_tilt_stack, sort_out
-from .errors import MatchError
-from .names import is_variant, read_name_map, strip_decorations, strip_path_and_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from os import PathLike
 
-__all__ = ["RULES", "Experiment", "Matches", "Name", "Unmatched", "match"]
-
-_RANK = {kind: rank for rank, kind in enumerate(KINDS)}
+_RANK = {kind: rank for rank, kind in enumerate(LABELS)}
 _REMEDY = (
     "say which belongs to it with names= (--names) or regex= (--regex), use fewer rules= "
     "(--rules), or leave one out"
@@ -152,8 +151,8 @@ def _look_outside(experiment: Experiment) -> None:
     """Warn of particles outside the tomogram, or the size that the alignment states."""
     if not experiment.poses:
         return
-    from .geometry._bounds import warn_outside
-    from .geometry._cameras import size_of
+    from cryotypes.geometry._bounds import warn_outside
+    from cryotypes.geometry._cameras import size_of
 
     model, sizes = experiment.projection_model, []
     if model is not None and len(model):
@@ -309,7 +308,7 @@ def _merge(part: list[_Group], rule: str) -> _Group:
 def _refuse_rivals(parts: Iterable[list[_Group]], rule: str, known: dict[str, str]) -> None:
     """Raise a MatchError if a rule finds two candidates of one kind for an experiment."""
     # nobody can state that there are two projection models
-    single = ("projection_model",) if rule in _STATED else KINDS
+    single = ("projection_model",) if rule in _STATED else LABELS
     found = []
     for part in parts:
         kinds = Counter(kind for group in part for kind in group.kinds)
@@ -325,9 +324,10 @@ def _refuse_rivals(parts: Iterable[list[_Group]], rule: str, known: dict[str, st
     candidates = " and ".join(told(item.experiment_id, item.source) for item in rivals[:4])
     more = f" and {len(rivals) - 4} more" if len(rivals) > 4 else ""
     likewise = f" (likewise {len(found) - 1} more experiments)" if len(found) > 1 else ""
+    label = LABELS[rivals[0].kind]
     raise MatchError(
-        f"experiment {experiment!r}: more than one candidate ({KINDS[rivals[0].kind]}) by the rule "
-        f"{rule!r}: {candidates}{more}{likewise}; {_REMEDIES.get(rule, _REMEDY)}"
+        f"experiment {experiment!r}: more than one candidate ({label}) by the rule {rule!r}: "
+        f"{candidates}{more}{likewise}; {_REMEDIES.get(rule, _REMEDY)}"
     )
 
 
@@ -379,10 +379,10 @@ def _reason(
 ) -> str:
     if not item.experiment_id:
         return "no experiment_id"
-    others = " or ".join(label for kind, label in KINDS.items() if kind in given - {item.kind})
+    others = " or ".join(label for kind, label in LABELS.items() if kind in given - {item.kind})
     if not others:
         return "nothing of another kind was given"
     if rival and place is not None:
-        has = f"{KINDS[rival.kind]} {told(rival.experiment_id, rival.source)}"
+        has = f"{LABELS[rival.kind]} {told(rival.experiment_id, rival.source)}"
         return f"experiment {place!r} already has the {has} by the rule {rival.rule!r}"
     return f"no {others} of this name by the rule{'s' * (len(rules) > 1)} {', '.join(rules)}"

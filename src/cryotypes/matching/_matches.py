@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 # What there is to join, in the order in which the kinds give an experiment its name.
-KINDS = {
+LABELS = {
     "projection_model": "projection model",
     "poses": "poses",
     "tomograms": "tomogram",
@@ -61,7 +61,7 @@ class Experiment:
         counts = Counter(name.kind for name in self.names)
         parts = [
             label + (f" × {counts[kind]}" if counts[kind] > 1 else "")
-            for kind, label in KINDS.items()
+            for kind, label in LABELS.items()
             if counts[kind]
         ]
         return f"Experiment {self.experiment_id!r}: {', '.join(parts) or 'nothing'}"
@@ -91,7 +91,7 @@ class Matches(Mapping[str, Experiment]):
         names = [(name, key) for key, experiment in self.items() for name in experiment.names]
         total = len(names) + len(self.unmatched)
         lines = [f"matched {len(names)} of {total} things in {_count(len(self))}"]
-        for kind in KINDS:
+        for kind in LABELS:
             rules = Counter(name.rule for name, _ in names if name.kind == kind)
             missing = sum(entry.kind == kind for entry in self.unmatched)
             if rules or missing:
@@ -99,12 +99,12 @@ class Matches(Mapping[str, Experiment]):
                 found = f"{rules.total()} of {rules.total() + missing}"
                 lines.append(f"  {kind.replace('_', ' ')}: {found}" + (f" ({by})" if by else ""))
         joined = [
-            f"{KINDS[name.kind]} {name.experiment_id!r} is in {key!r}: rule {name.rule!r}"
+            f"{LABELS[name.kind]} {name.experiment_id!r} is in {key!r}: rule {name.rule!r}"
             for name, key in names
             if name.rule != "exact"
         ]
         missed = [
-            f"{KINDS[entry.kind]} {told(entry.experiment_id, entry.source)}: {entry.reason}"
+            f"{LABELS[entry.kind]} {told(entry.experiment_id, entry.source)}: {entry.reason}"
             for entry in self.unmatched
         ]
         return "\n".join(lines + _part("not by equal names:", joined) + _part("unmatched:", missed))

@@ -1,0 +1,28 @@
+"""Join poses, alignments, tilt images and tomograms that belong to one experiment."""
+
+from cryotypes._lazy import lazy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._match import match as match
+    from ._matches import RULES as RULES
+    from ._matches import Experiment as Experiment
+    from ._matches import Matches as Matches
+    from ._matches import Name as Name
+    from ._matches import Unmatched as Unmatched
+    from ._things import sort_out as sort_out
+else:
+    __getattr__, __dir__ = lazy(
+        __name__,
+        {
+            "RULES": "_matches",
+            "Experiment": "_matches",
+            "Matches": "_matches",
+            "Name": "_matches",
+            "Unmatched": "_matches",
+            "match": "_match",
+            "sort_out": "_things",
+        },
+    )
+
+__all__ = ["RULES", "Experiment", "Matches", "Name", "Unmatched", "match", "sort_out"]

@@ -207,9 +207,9 @@ def _slice(axis: int) -> tuple[Callable[[Volume], Any], Callable[[Volume, Any], 
 
 
 def _statistics(volume: Volume) -> Any:
-    import cryotypes
+    import cryotypes.image
 
-    return cryotypes.statistics(cryotypes.read_image(volume.path))
+    return cryotypes.image.statistics(cryotypes.read_image(volume.path))
 
 
 def _check_statistics(volume: Volume, found: Any) -> None:
@@ -316,7 +316,7 @@ def _crop(volume: Volume) -> Path:
     target.parent.mkdir()
     start, size = volume.box
     image = cryotypes.read_image(volume.path)
-    cryotypes.write(cryotypes.crop(image, start[::-1], size[::-1]), target)
+    cryotypes.write(cryotypes.crop_image(image, start[::-1], size[::-1]), target)
     return target
 
 

@@ -268,9 +268,9 @@ for _task in (OPEN, ACROSS, ALONG):
 
 @race.contender(STATISTICS, "cryotypes", package="cryotypes", prepare=_volume)
 def _(path: Path):
-    import cryotypes
+    import cryotypes.image
 
-    found = cryotypes.statistics(cryotypes.read_image(path))
+    found = cryotypes.image.statistics(cryotypes.read_image(path))
     return found.minimum, found.maximum, found.mean, found.std
 
 

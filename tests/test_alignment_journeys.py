@@ -14,10 +14,10 @@ import cryotypes as ct
 from cryotypes.demo import run_demo
 from cryotypes.demo._measure import measure_tilts
 from cryotypes.io import options_of
-from cryotypes.registry import formats
+from cryotypes.registry import known_formats
 
 WRITABLE = sorted(
-    f.name for f in formats().values() if f.kind == "projection_model" and f.write and f.read
+    f.name for f in known_formats().values() if f.kind == "projection_model" and f.write and f.read
 )
 # The largest change of a projected position that a format's rounding makes, in pixels: degrees
 # to two decimals (AreTomo), numbers to three or six, or as exact as can be.
@@ -54,12 +54,12 @@ def options(name, direction, model, images):
         "alignment_format": "IMOD",
         "inverted": True,
     }
-    known = options_of(getattr(formats()[name], direction))
+    known = options_of(getattr(known_formats()[name], direction))
     return {option: answers[option] for option in answers if option in known}
 
 
 def there_and_back(name, model, images, folder):
-    path = folder / f"TS_01{formats()[name].suffixes[0]}"
+    path = folder / f"TS_01{known_formats()[name].suffixes[0]}"
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         report = ct.write(model, path, format=name, **options(name, "write", model, images))

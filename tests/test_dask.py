@@ -9,6 +9,7 @@ import pytest
 
 import cryotypes as ct
 from cryotypes.formats.images.mrc._packed import Packed
+from cryotypes.image import central_slice, contrast_limits, statistics
 from cryotypes.image._arrays import Cropped, FileMap, Mapped, Reordered
 
 da = pytest.importorskip("dask.array")
@@ -60,10 +61,10 @@ def test_looking_and_cropping(chunks):
     array, computed = counted(values, chunks)
     lazy, plain = ct.Image(array), ct.Image(values)
     operations = [
-        lambda image: ct.central_slice(image, "z", 1),
-        lambda image: ct.central_slice(image, "y", 4),
-        lambda image: ct.central_slice(image, "x", 3),
-        lambda image: ct.crop(image, (1, 2, 3), (8, 9, 10)),
+        lambda image: central_slice(image, "z", 1),
+        lambda image: central_slice(image, "y", 4),
+        lambda image: central_slice(image, "x", 3),
+        lambda image: ct.crop_image(image, (1, 2, 3), (8, 9, 10)),
     ]
     for operation in operations:
         found, expected = operation(lazy), operation(plain)
@@ -72,18 +73,18 @@ def test_looking_and_cropping(chunks):
         assert found.data.dtype == expected.data.dtype
         np.testing.assert_allclose(found.data.compute(), expected.data, atol=1e-6)
         computed.clear()
-    a, b = ct.statistics(lazy), ct.statistics(plain)
+    a, b = statistics(lazy), statistics(plain)
     assert (a.minimum, a.maximum, a.finite, a.not_finite) == (
         *(b.minimum, b.maximum),
         *(b.finite, b.not_finite),
     )
     assert (a.mean, a.std) == pytest.approx((b.mean, b.std), rel=1e-12)
-    assert ct.contrast_limits(lazy) == pytest.approx(ct.contrast_limits(plain))
+    assert contrast_limits(lazy) == pytest.approx(contrast_limits(plain))
 
 
 def test_statistics_compute_each_chunk_once():
     array, computed = counted(numbers(), 7)
-    ct.statistics(ct.Image(array))
+    statistics(ct.Image(array))
     assert len(computed) == array.npartitions
 
 
@@ -129,7 +130,7 @@ def test_nothing_is_read_to_make_one(tmp_path):
     image = ct.to_dask(ct.read_image(path, pixel_spacing=1.5))
     assert image.data.nbytes == 128e9
     assert image.data[1000, 0, 0].compute() == 7
-    cut = ct.crop(ct.bin_image(image, 4), (0, 0, 249), (10, 10, 3))
+    cut = ct.crop_image(ct.bin_image(image, 4), (0, 0, 249), (10, 10, 3))
     found = cut.data.compute()
     assert found[1, 0, 0] == pytest.approx(7 / 64)
     assert found.sum() == found[1, 0, 0]
@@ -175,7 +176,7 @@ def test_on_a_cluster(tmp_path):
         binned = ct.bin_image(image, 4)
         binned.experiment_id = "b"
         ct.write(binned, tmp_path / "b.mrc")
-        found = ct.statistics(image)
+        found = statistics(image)
     expected = ct.bin_image(ct.Image(values), 4).data
     np.testing.assert_allclose(ct.read_image(tmp_path / "b.mrc").data, expected, atol=1e-6)
     assert found.mean == pytest.approx(values.mean(dtype=float), rel=1e-9)

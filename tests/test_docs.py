@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -42,6 +43,7 @@ def test_python_runs_and_prints_what_the_page_shows(page, demo):
         result = subprocess.run(
             [sys.executable, "-W", "error", "-W", "ignore::cryotypes.LossWarning", "-c", source],
             cwd=demo,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},  # the package tested here
             capture_output=True,
             text=True,
             check=False,

@@ -23,7 +23,7 @@ import cryotypes as ct
 from cryotypes.errors import CryotypesWarning, FormatError
 from cryotypes.formats.shared.star import Block, write_star
 from cryotypes.io import options_of
-from cryotypes.registry import formats
+from cryotypes.registry import known_formats
 from cryotypes.testing._subject import Subject
 
 HERE = Path(__file__).parent
@@ -250,7 +250,7 @@ def check_pair(source: tuple[Path, str, Any], format: Any, directory: Path) -> b
 
 def made(kind: str, directory: Path) -> None:
     """Write an example of the kind in every format."""
-    for format in formats().values():
+    for format in known_formats().values():
         if format.write is not None and format.kind == kind:
             subject = Subject(format, {}, {}, directory)
             data = next(iter(subject.cases().values()))
@@ -266,7 +266,7 @@ def test_every_readable_file_and_every_writer(where, kind, tmp_path):
     roots = OWN if where == "tests" else [SHARED / where]
     if not roots[0].is_dir():
         pytest.skip(f"files are absent: {roots[0]} does not exist")
-    writers = [f for f in formats().values() if f.write is not None and f.kind == kind]
+    writers = [f for f in known_formats().values() if f.write is not None and f.kind == kind]
     failures, wrote = [], set()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CryotypesWarning)
@@ -289,7 +289,9 @@ def test_every_readable_file_and_every_writer(where, kind, tmp_path):
     assert where != "tests" or wrote == {format.name for format in writers}
 
 
-POSE_WRITERS = [f.name for f in formats().values() if f.kind == "poses" and f.write is not None]
+POSE_WRITERS = [
+    f.name for f in known_formats().values() if f.kind == "poses" and f.write is not None
+]
 
 
 @pytest.mark.parametrize("name", POSE_WRITERS)
@@ -297,7 +299,7 @@ def test_metadata_that_lost_all_but_their_format(name, tmp_path):
     """As a PoseSet that went through another program, or was made by hand, may have."""
     poses = ct.PoseSet(np.array([[1.0, 2, 0]]), experiment_id="TS_01", pixel_spacing=2.0)
     poses.metadata = {"format": name, "ndim": "2D", "tomogram": "TS_01", "tomogram_numbers": [1]}
-    format = formats()[name]
+    format = known_formats()[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CryotypesWarning)
         _, report, refusals = write([poses], tmp_path / f"x{format.suffixes[0]}", format)

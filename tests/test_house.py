@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import importlib
+import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -100,6 +102,30 @@ def test_public_names_exist(package):
     for name in names:
         assert getattr(module, name) is not None
     assert set(names) <= set(dir(module))
+
+
+def test_completion_shows_public_names_alone():
+    assert set(cryotypes.__all__) == set(dir(cryotypes)) - {"__version__"}
+    assert not {"lazy", "TYPE_CHECKING", "annotations"}.intersection(dir(cryotypes))
+
+
+def test_names_are_found_in_an_archive_without_sources(tmp_path):
+    """As frozen programs hold packages: byte code alone."""
+    with zipfile.PyZipFile(tmp_path / "frozen.zip", "w") as archive:
+        archive.writepy(str(SOURCE))
+    code = "import cryotypes as ct; print(ct.PoseSet([[1, 2, 3]]).__len__(), ct.__file__, *dir(ct))"
+    path = os.pathsep.join([str(tmp_path / "frozen.zip"), *sys.path])
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    count, file, *names = run.stdout.split()
+    assert count == "1"
+    assert "frozen.zip" in file
+    assert names == dir(cryotypes)
 
 
 def test_a_misspelt_name_is_an_attribute_error():

@@ -36,7 +36,7 @@ def plugins(monkeypatch):
     """Install entry points in a registry that has only the built-in formats so far."""
     known = {
         name: (format, origin)
-        for name, (format, origin) in (registry.formats(), registry._known)[1].items()
+        for name, (format, origin) in (registry.known_formats(), registry._known)[1].items()
         if origin.startswith("cryotypes.formats.")
     }
     monkeypatch.setattr(registry, "_known", known)
@@ -50,7 +50,7 @@ def plugins(monkeypatch):
         monkeypatch.setattr("importlib.metadata.entry_points", found)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            formats = registry.formats()
+            formats = registry.known_formats()
         assert {w.category for w in caught} <= {PluginWarning}
         return formats, [str(w.message) for w in caught]
 
@@ -128,7 +128,7 @@ def test_warned_once(plugins):
     assert len(complaints) == 1
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        registry.formats()
+        registry.known_formats()
 
 
 def test_register_format(plugins, example, tmp_path):
@@ -178,7 +178,7 @@ def test_the_examples_entry_point(example):
 @pytest.mark.parametrize("name", ["TS_01.picks", "run/TS_01.PICKS", "rec_TS_01.picks.zst"])
 def test_names_lose_the_suffixes_of_registered_formats(monkeypatch, example, name):
     """What a plugin's files are called is matched as if it were built in."""
-    monkeypatch.setattr(registry, "_known", dict(registry.formats() and registry._known))
+    monkeypatch.setattr(registry, "_known", dict(registry.known_formats() and registry._known))
     monkeypatch.setattr(names, "_SUFFIXES", set(names._SUFFIXES))
     picks, tomogram = ct.PoseSet([[1, 2, 3]], experiment_id=name), ct.Image([[1.0]], "TS_01")
     assert not ct.match(picks, tomogram)

@@ -14,7 +14,7 @@ import pytest
 
 import cryotypes
 from cryotypes.cli import main
-from cryotypes.registry import formats
+from cryotypes.registry import known_formats
 
 PIXELS = "pixels of the unbinned tilt series"
 WORDS = {
@@ -54,7 +54,7 @@ def everything() -> Iterator[Any]:
 def public() -> Iterator[Any]:
     """What users call: the package's functions, and every format's read and write."""
     yield from filter(inspect.isfunction, (getattr(cryotypes, n) for n in cryotypes.__all__))
-    for known in formats().values():
+    for known in known_formats().values():
         yield from filter(None, (known.read, known.write))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from cryotypes.cli.formats import describe, kinds_of_evidence
 from cryotypes.conventions import PoseConvention, TiltConvention
 from cryotypes.conventions import _table as conventions
-from cryotypes.registry import formats
+from cryotypes.registry import known_formats
 
 ROOT = Path(__file__).parents[1]
 
@@ -20,7 +20,7 @@ def format_table(kind: str) -> str:
         "| format | name | read | write | suffixes | keeps | needs | evidence |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    rows = [describe(f) for f in formats().values() if f.kind == kind]
+    rows = [describe(f) for f in known_formats().values() if f.kind == kind]
     for row in sorted(rows, key=lambda row: row["title"].lower()):
         title = f"[{row['title']}]({row['url']})" if row["url"] else row["title"]
         suffixes = " ".join(f"`{s}`" for s in [*row["suffixes"], *row["compression"]])
@@ -81,7 +81,7 @@ def short_table() -> str:
         "image": "images",
     }
     for kind, name in holds.items():
-        found = [describe(f) for f in formats().values() if f.kind == kind]
+        found = [describe(f) for f in known_formats().values() if f.kind == kind]
         for row in sorted(found, key=lambda row: row["title"].lower()):
             can = "read, write" if row["write"] else "read"
             lines.append(f"| {name} | {row['title']} | {can} |")

@@ -19,7 +19,7 @@ import numpy as np
 
 import cryotypes as ct
 from cryotypes.errors import CryotypesError
-from cryotypes.registry import formats
+from cryotypes.registry import known_formats
 
 BOX = 64
 ONE_EXPERIMENT = ("copick-json",)  # keeps the name of the only experiment in a file
@@ -30,7 +30,7 @@ CASES: list[tuple[str, dict[str, Any]]] = [
 
 def cases() -> list[tuple[str, dict[str, Any]]]:
     """Name every writable pose format, RELION's dialects each."""
-    known = [f for f in formats().values() if f.kind == "poses" and f.write and f.read]
+    known = [f for f in known_formats().values() if f.kind == "poses" and f.write and f.read]
     rest = [(f.name, {}) for f in sorted(known, key=lambda f: f.name) if f.name != "relion-star"]
     return [*CASES, *rest]
 
@@ -41,7 +41,7 @@ def options_for(name: str, direction: str, spacing: float, size: Any) -> dict[st
 
     if name in ("csv", "parquet"):  # our own tables state everything
         return {}
-    function = getattr(formats()[name], direction)
+    function = getattr(known_formats()[name], direction)
     answers = {
         "pixel_spacing": spacing,
         "tomogram_dimensions": size,
@@ -78,7 +78,7 @@ def journey(
     posesets: list[Any], name: str, options: dict[str, Any], folder: Path
 ) -> tuple[str, str, str, str]:
     """Go there and back; formats of one experiment take one file each."""
-    format = formats()[name]
+    format = known_formats()[name]
     size, spacing = tomogram(posesets[0])
     writing = {**options_for(name, "write", spacing, size), **options}
     reading = options_for(name, "read", spacing, size)
@@ -126,7 +126,7 @@ def main() -> int:
             row = journey(posesets, name, options, Path(folder))
         label = " ".join([name, *options.values()])
         rows.append((label, *row))
-        keeps = formats()[name].keeps
+        keeps = known_formats()[name].keeps
         if row[0] != "-" and float(row[0]) > 1e-3:
             broken.append(label)
         if row[1] not in ("-", "none") and float(row[1]) > 1e-3:

@@ -20,7 +20,7 @@ from .errors import (
 )
 from .formats.shared.declaration import Head, suffix_of
 from .formats.shared.strangers import by_its_beginning, stranger
-from .registry import formats, get_format
+from .registry import get_format, known_formats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ def identify(path: str | PathLike[str], kind: Kind | None = None) -> Format:
 def _candidates(path: Path) -> list[Format]:
     """Find the formats that recognise a file, a directory, or what names of files begin with."""
     head = Head.of(path) if path.exists() else Head(path, b"")
-    readable = [f for f in formats().values() if f.read is not None]
+    readable = [f for f in known_formats().values() if f.read is not None]
     named = [f for f in readable if head.suffix in f.suffixes]
     # content and suffix together are better than content, content better than suffix
     both = [f for f in named if f.sniff is not None and f.sniff(head)]
@@ -97,7 +97,9 @@ def _not_recognised(path: Path, kind: Kind | None) -> str:
     if known is not None:
         return known
     suffix = suffix_of(path)
-    named = [f.title for f in formats().values() if f.read is not None and suffix in f.suffixes]
+    named = [
+        f.title for f in known_formats().values() if f.read is not None and suffix in f.suffixes
+    ]
     if named:
         return f"the content is not what a {suffix} file holds here ({', '.join(named)})"
     return f"no known format has the suffix {suffix!r} or this content; choose with format="
@@ -348,7 +350,7 @@ def _writable(path: Path, kind: Kind, name: str | None) -> Format:
             raise UnknownFormatError(f"{found.name} holds {KINDS[found.kind]}, not {KINDS[kind]}")
         return found
     suffix = suffix_of(path)
-    writable = [f for f in formats().values() if f.write is not None and f.kind == kind]
+    writable = [f for f in known_formats().values() if f.write is not None and f.kind == kind]
     fitting = [f for f in writable if suffix in f.suffixes]
     if len(fitting) == 1:
         return fitting[0]

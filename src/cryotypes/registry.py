@@ -18,7 +18,7 @@ _known: dict[str, tuple[Format, str]] = {}  # name → the format and where it i
 _loaded = {"built in": False, "entry points": False}
 
 
-def formats() -> dict[str, Format]:
+def known_formats() -> dict[str, Format]:
     """Return all known formats by name.
 
     Warns
@@ -28,8 +28,8 @@ def formats() -> dict[str, Format]:
 
     Examples
     --------
-    >>> from cryotypes.registry import formats
-    >>> formats()["mrc"].suffixes[0]
+    >>> from cryotypes.registry import known_formats
+    >>> known_formats()["mrc"].suffixes[0]
     '.mrc'
     """
     from .formats import BUILT_IN
@@ -53,7 +53,7 @@ def get_format(name: str) -> Format:
     UnknownFormatError
         If there is none; the message lists those there are.
     """
-    known = formats()
+    known = known_formats()
     if name not in known:
         near = _near(str(name), known)
         meant = f" (did you mean {' or '.join(near)}?)" if near else ""
@@ -81,7 +81,7 @@ def register_format(format: Format) -> None:
     ValueError
         If it is no Format, its name is taken by another, or a function has no explicit options.
     """
-    formats()
+    known_formats()
     function = getattr(format, "read", None) or getattr(format, "write", None)
     _add(format, getattr(function, "__module__", "unknown"))
 

@@ -106,9 +106,9 @@ def test_what_it_is_not_is_told(name, text, told):
 def test_every_option_of_every_format_can_be_understood():
     """No annotation is beyond the parser, and what a test of plain words gives is no guess."""
     from cryotypes.io import options_of
-    from cryotypes.registry import formats
+    from cryotypes.registry import known_formats
 
-    for format in formats().values():
+    for format in known_formats().values():
         for side in (format.read, format.write):
             for option in options_of(side) if side is not None else []:
                 annotation = side.__annotations__[option]

@@ -14,7 +14,7 @@ import cryotypes
 from cryotypes import Image
 from cryotypes.formats import BUILT_IN, Head
 from cryotypes.names import strip_path_and_suffix
-from cryotypes.registry import formats
+from cryotypes.registry import known_formats
 from cryotypes.testing import check_format, zoo
 
 SIZE = {"tomogram_dimensions": (1000, 1001, 301), "tomogram_spacing": 2.5}
@@ -78,7 +78,7 @@ DIALECTS = [
 
 def built_in() -> list[str]:
     modules = {f"cryotypes.formats.{module}" for module in BUILT_IN}
-    known = formats().values()
+    known = known_formats().values()
     return [f.name for f in known if (f.read or f.write).__module__ in modules]
 
 
@@ -90,7 +90,7 @@ def skip_if_missing(needs) -> None:
 
 @pytest.mark.parametrize("name", built_in())
 def test_contract(name, tmp_path):
-    format = formats()[name]
+    format = known_formats()[name]
     skip_if_missing(format.needs)
     check_format(
         format,
@@ -108,7 +108,7 @@ def test_contract(name, tmp_path):
     ids=[f"{n}-{next(iter(w))}-{next(iter(w.values()))}" for n, _, w in DIALECTS],
 )
 def test_contract_of_dialects(name, reading, writing, tmp_path):
-    format = formats()[name]
+    format = known_formats()[name]
     skip_if_missing(format.needs)
     samples = zoo() if format.kind == "poses" else None
     if samples and name == "cryolo-cbox":
@@ -122,17 +122,17 @@ def test_contract_of_dialects(name, reading, writing, tmp_path):
     )
 
 
-IMAGES = [f.name for f in formats().values() if f.kind == "image" and f.write is not None]
+IMAGES = [f.name for f in known_formats().values() if f.kind == "image" and f.write is not None]
 
 
 @pytest.mark.filterwarnings("ignore::cryotypes.errors.GuessWarning")  # 1 Å may mean unknown
-@pytest.mark.parametrize("name", [n for n in IMAGES if "pixel_spacing" in formats()[n].keeps])
+@pytest.mark.parametrize("name", [n for n in IMAGES if "pixel_spacing" in known_formats()[n].keeps])
 def test_pixel_spacing_is_kept_to_a_millionth(name, tmp_path):
     """Whatever tolerance the format states; along an odd number of pixels."""
-    skip_if_missing(formats()[name].needs)
+    skip_if_missing(known_formats()[name].needs)
     data = np.zeros((3, 7, 463), np.int8)
     for spacing in (*np.geomspace(0.05, 5000, 30).tolist(), 1.0, 1.3333333, 0.834, 13.79):
-        path = tmp_path / f"TS_01{formats()[name].suffixes[0]}"
+        path = tmp_path / f"TS_01{known_formats()[name].suffixes[0]}"
         report = cryotypes.write(Image(data, "TS_01", spacing), path, overwrite=True)
         assert not report.lost
         again = cryotypes.read_image(path)
@@ -142,14 +142,14 @@ def test_pixel_spacing_is_kept_to_a_millionth(name, tmp_path):
 def test_names_of_files_lose_every_suffix():
     """An experiment that is called like its file is not called like a file."""
     for name in built_in():
-        for suffix in formats()[name].suffixes:
+        for suffix in known_formats()[name].suffixes:
             if suffix not in (".txt", ".pos"):  # of anything
                 assert strip_path_and_suffix(f"TS_01{suffix}") == "TS_01", name
 
 
 def test_formats_that_are_only_read_have_examples():
     """There is nothing else to try them on."""
-    poses = [f for f in map(formats().get, built_in()) if f.kind == "poses"]
+    poses = [f for f in map(known_formats().get, built_in()) if f.kind == "poses"]
     assert {f.name for f in poses if f.write is None} == set(EXAMPLES)
 
 
@@ -164,14 +164,14 @@ def test_optional_packages_can_be_installed_by_an_extra():
     extras = project["optional-dependencies"]
     listed = {line.split(">")[0].split("[")[0] for lines in extras.values() for line in lines}
     for name in built_in():
-        assert set(formats()[name].needs) <= listed, name
+        assert set(known_formats()[name].needs) <= listed, name
 
 
 def test_real_files_are_claimed_once(shared_data):
     """By one format of a kind at most; an optimisation set names particles and tilt series."""
     for path in (p for p in shared_data.rglob("*") if p.is_file()):
         head = Head.of(path)
-        known = [formats()[name] for name in built_in()]
+        known = [known_formats()[name] for name in built_in()]
         found = [f for f in known if f.sniff is not None and f.sniff(head)]
         kinds = [f.kind for f in found]
         assert len(set(kinds)) == len(kinds), (path, [f.name for f in found])

@@ -17,7 +17,7 @@ from cryotypes.errors import FormatError, GuessWarning, LossWarning, ReadError, 
 from cryotypes.formats import Head
 from cryotypes.formats.shared.strangers import BEGINNINGS, STAR
 from cryotypes.io import _candidates, identify
-from cryotypes.registry import formats, get_format
+from cryotypes.registry import get_format, known_formats
 
 CASES = Path(__file__).parents[2].parent / "shared" / "cases"
 
@@ -123,7 +123,7 @@ def test_strangers_are_of_no_format(tmp_path):
     for row in BEGINNINGS:
         for mark in row.marks:
             head = Head(tmp_path / "a.star", mark + b"\n" + bytes(2000))
-            assert not [f.name for f in formats().values() if f.sniff and f.sniff(head)], row
+            assert not [f.name for f in known_formats().values() if f.sniff and f.sniff(head)], row
     marks = [mark for row in STAR for mark in row.marks]
     assert len(set(marks)) == len(marks)
     assert all(mark[:1] == b"_" or mark[:5] == b"data_" for mark in marks)
@@ -397,7 +397,7 @@ def test_what_a_format_cannot_hold_is_no_news(doubts):
     """Where no file of a format has a pixel spacing, its absence is no doubt about this one."""
     assert sum(map(len, doubts.values())) > 100
     for name, reads in doubts.items():
-        if "pixel_spacing" not in formats()[name].keeps:
+        if "pixel_spacing" not in known_formats()[name].keeps:
             assert not [m for messages in reads for m in messages if "pixel spacing" in m], name
 
 
@@ -414,7 +414,7 @@ def test_a_warning_of_every_read_is_none(doubts):
 
 @pytest.mark.parametrize("name", ["em-image", "spider", "hdf5"])
 def test_images_without_a_place_for_the_pixel_spacing(name, tmp_path):
-    path = tmp_path / f"a{formats()[name].suffixes[0]}"
+    path = tmp_path / f"a{known_formats()[name].suffixes[0]}"
     data = np.ones((3, 4, 5), np.float32)
     if name == "em-image":
         with pytest.warns(LossWarning):

@@ -20,7 +20,7 @@ from cryotypes import PoseSet
 from cryotypes.conventions import PoseConvention, _table
 from cryotypes.conventions._model import PlaceConvention
 from cryotypes.formats import BUILT_IN, Head
-from cryotypes.registry import formats
+from cryotypes.registry import known_formats
 from cryotypes.testing import assert_same
 
 HERE = Path(__file__).parent / "rosetta"
@@ -177,7 +177,7 @@ def test_five_particles(entry):
 def test_known_by_their_content(entry):
     """By one format alone, so that no order of asking decides."""
     head = Head.of(HERE / entry.file)
-    claims = [f.name for f in formats().values() if f.sniff is not None and f.sniff(head)]
+    claims = [f.name for f in known_formats().values() if f.sniff is not None and f.sniff(head)]
     assert claims == [entry.format]
 
 
@@ -197,7 +197,7 @@ def test_the_first_particle_by_hand():
 @pytest.mark.filterwarnings("ignore::cryotypes.errors.LossWarning")
 def test_written_back(entry, tmp_path):
     """What was read from a program's file is written for it as the program had it."""
-    if formats()[entry.format].write is None or not entry.back:
+    if known_formats()[entry.format].write is None or not entry.back:
         pytest.skip(f"{entry.file} is only read")
     entry.check_writing(tmp_path)
 
@@ -283,7 +283,7 @@ def test_every_format_has_a_file():
     modules = {f"cryotypes.formats.{module}" for module in BUILT_IN}
     wanted = {
         f.name
-        for f in formats().values()
+        for f in known_formats().values()
         if f.kind == "poses" and f.read is not None and f.read.__module__ in modules
     }
     assert wanted == {entry.format for entry in ENTRIES}

@@ -10,8 +10,15 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 import cryotypes as ct
-from cryotypes.geometry import _image_slices
-from cryotypes.image import _pieces
+from cryotypes.image import (
+    ImageStatistics,
+    _pieces,
+    _slices,
+    central_slice,
+    contrast_limits,
+    orthogonal_slices,
+    statistics,
+)
 
 METHODS = ("mean", "decimate", "fourier")
 WIDTH = 2.5  # of a spot, in voxels of the result: its waves beyond Nyquist are below 1e-13
@@ -119,7 +126,7 @@ def test_poses_follow_binned_2d_images(method, factor, stack):
 def test_poses_follow_a_crop(start):
     place = np.array([31.3, 32.6, 33.8])
     image = ct.Image(spot((66, 64, 62), place, 3.0), "TS_01", 5.0)
-    cropped = ct.crop(image, start, (57, 60, 55))
+    cropped = ct.crop_image(image, start, (57, 60, 55))
     assert cropped.data.shape == (55, 60, 57)
     assert np.shares_memory(cropped.data, image.data)
     followed = ct.crop_poses(pose(place), start)
@@ -132,7 +139,7 @@ def test_poses_follow_a_crop(start):
 def test_crops_and_bins_combine():
     place = np.array([45.3, 47.1, 50.4])
     image = ct.Image(spot((100, 101, 102), place, 5.0), "", 5.0)
-    small = ct.bin_image(ct.crop(image, (3, 5, 7), (90, 90, 90)), 2)
+    small = ct.bin_image(ct.crop_image(image, (3, 5, 7), (90, 90, 90)), 2)
     poses = ct.bin_poses(ct.crop_poses(pose(place), (3, 5, 7)), 2)
     assert np.abs(centre_of_mass(small.data) - (poses.position + poses.shift)[0]).max() < 1e-6
 
@@ -204,7 +211,7 @@ def test_values_that_are_not_finite_spread_as_said(value):
     assert spread["mean"][1, 1, 2]
     assert spread["decimate"].sum() == 1
     assert spread["fourier"].all()
-    assert np.isnan(ct.central_slice(ct.Image(values), "y", 2).data).sum() == 1
+    assert np.isnan(central_slice(ct.Image(values), "y", 2).data).sum() == 1
 
 
 @pytest.mark.parametrize("factor", [0, -1, 1.5, 2.0, "2", None])
@@ -287,12 +294,12 @@ def test_poses_without_shift_or_particles():
 )
 def test_a_box_lies_within(start, size):
     with pytest.raises(ValueError, match="expected"):
-        ct.crop(ct.Image(np.zeros((4, 6, 8))), start, size)
+        ct.crop_image(ct.Image(np.zeros((4, 6, 8))), start, size)
 
 
 def test_crops_of_stacks_and_bad_starts_of_poses():
     values = np.arange(2 * 4 * 6).reshape(2, 4, 6)
-    cropped = ct.crop(ct.Image(values, stack=True), (1, 2), (3, 2))
+    cropped = ct.crop_image(ct.Image(values, stack=True), (1, 2), (3, 2))
     np.testing.assert_array_equal(cropped.data, values[:, 2:4, 1:4])
     for start in [(1,), (1, 2, 3, 4), (1, 2, 0.5)]:
         with pytest.raises(ValueError, match="expected"):
@@ -306,17 +313,17 @@ def test_crops_of_stacks_and_bad_starts_of_poses():
 
 def test_central_slices_by_hand():
     values = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)
-    cuts = ct.orthogonal_slices(ct.Image(values, pixel_spacing=2.0))
+    cuts = orthogonal_slices(ct.Image(values, pixel_spacing=2.0))
     for axis, expected in {"z": values[2], "y": values[:, 2], "x": values[:, :, 3]}.items():
         np.testing.assert_array_equal(cuts[axis].data, expected)
         assert cuts[axis].data.dtype == np.int16
         assert cuts[axis].pixel_spacing == 2.0
-    thick = ct.orthogonal_slices(ct.Image(values), 3)
+    thick = orthogonal_slices(ct.Image(values), 3)
     np.testing.assert_allclose(thick["z"].data, values[1:4].mean(0), rtol=1e-6)
     np.testing.assert_allclose(thick["y"].data, values[:, 1:4].mean(1), rtol=1e-6)
     np.testing.assert_allclose(thick["x"].data, values[:, :, 2:5].mean(2), rtol=1e-6)
     assert thick["z"].data.dtype == np.float32
-    even = ct.central_slice(ct.Image(values), "z", 4)
+    even = central_slice(ct.Image(values), "z", 4)
     np.testing.assert_allclose(even.data, values.mean(0), rtol=1e-6)
 
 
@@ -324,12 +331,12 @@ def test_what_cannot_be_sliced():
     volume = ct.Image(np.zeros((4, 5, 6)))
     for wrong in (0, 5, 1.5):
         with pytest.raises(ValueError, match="thickness"):
-            ct.central_slice(volume, "z", wrong)
+            central_slice(volume, "z", wrong)
     with pytest.raises(ValueError, match="axis"):
-        ct.central_slice(volume, "w")
+        central_slice(volume, "w")
     for image in (ct.Image(np.zeros((4, 5))), ct.Image(np.zeros((4, 5, 6)), stack=True)):
         with pytest.raises(ValueError, match="volume"):
-            ct.central_slice(image)
+            central_slice(image)
 
 
 # ------------------------------------------------------------------ statistics and contrast
@@ -339,7 +346,7 @@ def test_what_cannot_be_sliced():
 def test_statistics_are_those_of_numpy(monkeypatch, piece):
     monkeypatch.setattr(_pieces, "PIECE", 8 * piece)
     values = np.random.default_rng(3).normal(1e4, 0.01, (9, 7, 5))  # a naive sum of squares fails
-    found = ct.statistics(ct.Image(values))
+    found = statistics(ct.Image(values))
     assert (found.minimum, found.maximum) == (values.min(), values.max())
     np.testing.assert_allclose(found.mean, values.mean(), rtol=1e-14)
     np.testing.assert_allclose(found.std, values.std(), rtol=1e-8)
@@ -348,25 +355,25 @@ def test_statistics_are_those_of_numpy(monkeypatch, piece):
 
 def test_float32_is_added_up_in_double_precision():
     values = np.full((20, 1000, 1000), 0.1, np.float32)
-    found = ct.statistics(ct.Image(values))
+    found = statistics(ct.Image(values))
     assert found.mean == pytest.approx(float(np.float32(0.1)), rel=1e-12)
     assert found.std < 1e-12
 
 
 def test_what_is_not_finite_is_counted():
     values = np.array([[[np.nan, 1], [2, np.inf]], [[np.nan] * 2] * 2], np.float32)
-    found = ct.statistics(ct.Image(values))
-    assert found == ct.ImageStatistics(1.0, 2.0, 1.5, 0.5, 2, 6)
-    nothing = ct.statistics(ct.Image(np.full((2, 2), np.nan)))
+    found = statistics(ct.Image(values))
+    assert found == ImageStatistics(1.0, 2.0, 1.5, 0.5, 2, 6)
+    nothing = statistics(ct.Image(np.full((2, 2), np.nan)))
     assert nothing.not_finite == 4
     assert np.isnan([nothing.minimum, nothing.maximum, nothing.mean, nothing.std]).all()
-    assert ct.statistics(ct.Image(np.array([[True, False]]))).mean == 0.5
+    assert statistics(ct.Image(np.array([[True, False]]))).mean == 0.5
 
 
 @pytest.mark.parametrize("shape", [(200, 130, 150), (3000, 2000)])
 def test_contrast_limits_of_a_sample(shape):
     values = np.random.default_rng(4).normal(size=shape).astype(np.float32)
-    low, high = ct.contrast_limits(ct.Image(values))
+    low, high = contrast_limits(ct.Image(values))
     # 2.5758 is the 99.5th percentile; a million values give it within 0.02
     assert low == pytest.approx(-2.5758, abs=0.02)
     assert high == pytest.approx(2.5758, abs=0.02)
@@ -374,21 +381,21 @@ def test_contrast_limits_of_a_sample(shape):
 
 def test_contrast_limits_of_little():
     values = np.array([[np.nan, 1, 2, 3, np.inf]])
-    assert ct.contrast_limits(ct.Image(values), 0, 100) == (1, 3)
+    assert contrast_limits(ct.Image(values), 0, 100) == (1, 3)
     with pytest.raises(ValueError, match="finite"):
-        ct.contrast_limits(ct.Image(np.full((2, 2), np.nan)))
+        contrast_limits(ct.Image(np.full((2, 2), np.nan)))
     for low, high in [(-1, 50), (60, 50), (0, 101), (np.nan, 5)]:
         with pytest.raises(ValueError, match="low <= high"):
-            ct.contrast_limits(ct.Image(values), low, high)
+            contrast_limits(ct.Image(values), low, high)
 
 
 # ------------------------------------------------------------------ any image, any array
 
 OPERATIONS = {
-    "central z": lambda image: ct.central_slice(image, "z", 3),
-    "central y": lambda image: ct.central_slice(image, "y", 2),
-    "central x": lambda image: ct.central_slice(image, "x"),
-    "crop": lambda image: ct.crop(image, (1, 2, 3), (8, 9, 10)),
+    "central z": lambda image: central_slice(image, "z", 3),
+    "central y": lambda image: central_slice(image, "y", 2),
+    "central x": lambda image: central_slice(image, "x"),
+    "crop": lambda image: ct.crop_image(image, (1, 2, 3), (8, 9, 10)),
 } | {f"{m} {b}": lambda i, m=m, b=b: ct.bin_image(i, b, m) for m in METHODS for b in (1, 2, 3)}
 
 
@@ -421,7 +428,7 @@ def test_lazy_arrays_and_memory_maps(name, tmp_path, monkeypatch):
 
 def test_crops_of_lazy_arrays_ask_for_the_box_alone():
     lazy = Lazy(np.arange(20 * 24 * 26.0).reshape(20, 24, 26))
-    box = ct.crop(Picture(lazy), (1, 2, 3), (8, 9, 10)).data
+    box = ct.crop_image(Picture(lazy), (1, 2, 3), (8, 9, 10)).data
     assert lazy.read == 0
     np.testing.assert_array_equal(box[4:, -1], lazy.values[7:13, 10, 1:9])
     assert lazy.read == 6 * 8
@@ -432,11 +439,11 @@ def test_one_pass_over_lazy_arrays(monkeypatch):
     values = np.random.default_rng(7).normal(size=(20, 24, 26))
     monkeypatch.setattr(_pieces, "PIECE", 8 * 2000)
     lazy = Lazy(values)
-    assert ct.statistics(Picture(lazy)).mean == pytest.approx(values.mean(), abs=1e-14)
+    assert statistics(Picture(lazy)).mean == pytest.approx(values.mean(), abs=1e-14)
     assert (lazy.read, lazy.largest) == (values.size, 3 * 24 * 26)
-    monkeypatch.setattr(_image_slices, "_SAMPLE", 1000)
+    monkeypatch.setattr(_slices, "_SAMPLE", 1000)
     lazy = Lazy(values)
-    ct.contrast_limits(Picture(lazy))
+    contrast_limits(Picture(lazy))
     assert lazy.largest <= 24 * 26
     assert lazy.read < values.size / 1.5
 
@@ -453,24 +460,24 @@ def test_stacks_slab_by_slab(monkeypatch):
 
 def test_what_is_no_image():
     wrong = [np.zeros(4), np.zeros((2, 2, 2, 2)), np.zeros((0, 4)), np.zeros((2, 2), complex)]
-    operations = [ct.statistics, ct.contrast_limits, lambda i: ct.bin_image(i, 2)]
+    operations = [statistics, contrast_limits, lambda i: ct.bin_image(i, 2)]
     for values, operation in itertools.product([*wrong, [["a"]]], operations):
         with pytest.raises(ValueError, match="expected"):
             operation(ct.Image(values))
-    assert ct.statistics(ct.Image([[1, 2], [3, 4]])).mean == 2.5
+    assert statistics(ct.Image([[1, 2], [3, 4]])).mean == 2.5
 
 
 def test_deep_chunks_are_read_once(monkeypatch):
     """Of a sample, too: a section of theirs costs as much as all of it."""
     values = np.random.default_rng(7).normal(size=(40, 24, 26)).astype(np.float32)
-    monkeypatch.setattr(_image_slices, "_SAMPLE", 1000)
+    monkeypatch.setattr(_slices, "_SAMPLE", 1000)
     monkeypatch.setattr(_pieces, "PIECE", 2000)
 
     class Chunked(Lazy):
         chunks = (20, 12, 13)
 
     expected, image = ct.Image(values), Picture(Chunked(values))
-    assert ct.contrast_limits(image) == ct.contrast_limits(expected)
+    assert contrast_limits(image) == contrast_limits(expected)
     assert image.data.read == values.size
     for method in ("mean", "decimate"):
         image = Picture(Chunked(values))
@@ -479,5 +486,5 @@ def test_deep_chunks_are_read_once(monkeypatch):
         assert image.data.read <= values.size
     image = Picture(Chunked(values))
     np.testing.assert_array_equal(
-        ct.central_slice(image, "x", 3).data, ct.central_slice(expected, "x", 3).data
+        central_slice(image, "x", 3).data, central_slice(expected, "x", 3).data
     )

@@ -13,8 +13,9 @@ from numpy.testing import assert_allclose
 from scipy.spatial.transform import Rotation
 
 import cryotypes as ct
-from cryotypes import PoseSet, Projection, project
+from cryotypes import PoseSet, project
 from cryotypes.errors import GuessWarning, MatchError, ValidationError
+from cryotypes.geometry import Projection
 
 # particles lie anywhere here: what is projected needs no tomogram round it
 pytestmark = pytest.mark.filterwarnings("ignore:.*are outside their tomogram:UserWarning")

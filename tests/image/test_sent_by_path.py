@@ -143,8 +143,8 @@ def test_in_another_process_and_folder(image, tmp_path):
     sent = {
         "all": image,
         "binned": binned,
-        "cropped": ct.crop(image, (1, 2, 3)[:axes], (40, 41, 20)[:axes]),
-        "binned and cropped": ct.crop(binned, (1, 2, 3)[:axes], (9, 9, 9)[:axes]),
+        "cropped": ct.crop_image(image, (1, 2, 3)[:axes], (40, 41, 20)[:axes]),
+        "binned and cropped": ct.crop_image(binned, (1, 2, 3)[:axes], (9, 9, 9)[:axes]),
     }
     for name, one in sent.items():
         assert len(pickle.dumps(one)) < 2 * LARGEST

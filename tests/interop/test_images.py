@@ -16,6 +16,7 @@ import pytest
 
 import cryotypes
 from cryotypes import Image
+from cryotypes.image import statistics
 from cryotypes.testing import assert_same
 
 pytestmark = [
@@ -66,7 +67,7 @@ def relions_statistics(relion, name) -> list[list[float]]:
 
 
 def ours(image) -> list[float]:
-    found = cryotypes.statistics(image)
+    found = statistics(image)
     nz, ny, nx = (1, *image.data.shape)[-3:]
     values = [found.mean, found.std, found.minimum, found.maximum]
     return [nx, ny, nz, *values, image.pixel_spacing]

@@ -201,9 +201,9 @@ def read_files(formats: dict[Path, list[str]], options: dict[str, Any]) -> list[
 def known_options(names: list[str], options: dict[str, Any]) -> list[str]:
     """Name the options that reading one of these formats knows."""
     from cryotypes.io import options_of
-    from cryotypes.registry import formats
+    from cryotypes.registry import known_formats
 
-    readers = [reader for name in names if (reader := formats()[name].read) is not None]
+    readers = [reader for name in names if (reader := known_formats()[name].read) is not None]
     known = {option for reader in readers for option in options_of(reader)}
     return [option for option in options if option in known]
 

@@ -69,9 +69,9 @@ def _typed(found: re.Match[str]) -> str:
 def functions_with(option: str) -> list[Callable[..., Any]]:
     """Return what reads or writes a format and knows an option."""
     from cryotypes.io import options_of
-    from cryotypes.registry import formats
+    from cryotypes.registry import known_formats
 
-    functions = [f for format in formats().values() for f in (format.read, format.write)]
+    functions = [f for format in known_formats().values() for f in (format.read, format.write)]
     return [f for f in functions if f is not None and option in options_of(f)]
 
 

@@ -24,7 +24,7 @@ def formats(kind: str | None, verbose: bool, as_json: bool) -> None:
     `keeps` names what survives writing and reading; whatever else the data hold is named in a
     warning when it is lost.
     """
-    from cryotypes.registry import formats as known
+    from cryotypes.registry import known_formats as known
 
     rows = [describe(f) for f in known().values() if kind is None or f.kind == kind]
     rows.sort(key=lambda row: (row["kind"] != "poses", row["kind"], row["name"]))

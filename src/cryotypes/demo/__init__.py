@@ -7,6 +7,4 @@ if TYPE_CHECKING:
     from ._run import DemoResult as DemoResult
     from ._run import run_demo as run_demo
 else:
-    __getattr__, __dir__ = lazy(__name__, {"DemoResult": "_run", "run_demo": "_run"})
-
-__all__ = ["DemoResult", "run_demo"]
+    __getattr__, __dir__ = lazy()

@@ -51,9 +51,4 @@ if TYPE_CHECKING:
     from .shared.declaration import Head as Head
     from .shared.files import writing as writing
 else:
-    __getattr__, __dir__ = lazy(
-        __name__,
-        {"Format": "shared.declaration", "Head": "shared.declaration", "writing": "shared.files"},
-    )
-
-__all__ = ["BUILT_IN", "Format", "Head", "writing"]
+    __getattr__, __dir__ = lazy()

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from cryotypes.image._arrays import Cropped, is_dask
+from cryotypes.image._checks import checked_data, is_stack, whole_numbers
 from cryotypes.poseset import select, validate_poseset
 from cryotypes.poseset._operations import changed
 
-from ._image_checks import checked_data, is_stack, whole_numbers, with_tomogram
+from ._tomogram_size import with_tomogram
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-def crop(image: T, start: Sequence[int], size: Sequence[int]) -> T:
+def crop_image(image: T, start: Sequence[int], size: Sequence[int]) -> T:
     """Cut a box out of an image; `crop_poses` takes poses along.
 
     What was at x is at x - start. The data are a view of those of an array in memory, or
@@ -43,11 +44,11 @@ def crop(image: T, start: Sequence[int], size: Sequence[int]) -> T:
     Examples
     --------
     >>> import numpy as np
-    >>> from cryotypes import Image, crop
-    >>> crop(Image(np.zeros((50, 100, 200))), start=(10, 20, 30), size=(64, 32, 16))
+    >>> from cryotypes import Image, crop_image
+    >>> crop_image(Image(np.zeros((50, 100, 200))), start=(10, 20, 30), size=(64, 32, 16))
     Image '': volume 64 × 32 × 16 (xyz), float64, unknown pixel spacing
     """
-    data = checked_data(image, "crop")
+    data = checked_data(image, "crop_image")
     whole = data.shape[1:] if is_stack(image) else data.shape
     first, extent = (
         whole_numbers("start", start, len(whole)),
@@ -56,7 +57,7 @@ def crop(image: T, start: Sequence[int], size: Sequence[int]) -> T:
     for name, n, a, m in zip("xyz", whole[::-1], first, extent, strict=False):
         if a < 0 or m < 1 or a + m > n:
             raise ValueError(
-                f"crop: expected a box within 0 to {n} in {name}, found {a} to {a + m}"
+                f"crop_image: expected a box within 0 to {n} in {name}, found {a} to {a + m}"
             )
     box = tuple(slice(a, a + m) for a, m in zip(first, extent, strict=True))[::-1]
     if is_stack(image):
@@ -66,7 +67,7 @@ def crop(image: T, start: Sequence[int], size: Sequence[int]) -> T:
 
 
 def crop_poses(poses: T, start: Sequence[int], size: Sequence[int] | None = None) -> T:
-    """Express poses in an image that `crop` cut out: position x becomes x - start.
+    """Express poses in an image that `crop_image` cut out: position x becomes x - start.
 
     Shift, orientation and pixel spacing stay. The size of the tomogram in ``metadata`` is left
     out, since the middle of the box is not the tomogram's centre; what asks for it says so.

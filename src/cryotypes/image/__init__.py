@@ -9,31 +9,13 @@ if TYPE_CHECKING:
     from ._protocol import ImageProtocol as ImageProtocol
     from ._protocol import MicrographProtocol as MicrographProtocol
     from ._protocol import TomogramProtocol as TomogramProtocol
+    from ._slices import ImageStatistics as ImageStatistics
+    from ._slices import central_slice as central_slice
+    from ._slices import contrast_limits as contrast_limits
+    from ._slices import orthogonal_slices as orthogonal_slices
+    from ._slices import statistics as statistics
     from ._validators import validate_image as validate_image
     from ._validators import validate_micrograph as validate_micrograph
     from ._validators import validate_tomogram as validate_tomogram
 else:
-    __getattr__, __dir__ = lazy(
-        __name__,
-        {
-            "Image": "_protocol",
-            "ImageProtocol": "_protocol",
-            "MicrographProtocol": "_protocol",
-            "TomogramProtocol": "_protocol",
-            "to_dask": "_dask",
-            "validate_image": "_validators",
-            "validate_micrograph": "_validators",
-            "validate_tomogram": "_validators",
-        },
-    )
-
-__all__ = [
-    "Image",
-    "ImageProtocol",
-    "MicrographProtocol",
-    "TomogramProtocol",
-    "to_dask",
-    "validate_image",
-    "validate_micrograph",
-    "validate_tomogram",
-]
+    __getattr__, __dir__ = lazy()

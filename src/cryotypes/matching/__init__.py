@@ -12,17 +12,4 @@ if TYPE_CHECKING:
     from ._matches import Unmatched as Unmatched
     from ._things import sort_out as sort_out
 else:
-    __getattr__, __dir__ = lazy(
-        __name__,
-        {
-            "RULES": "_matches",
-            "Experiment": "_matches",
-            "Matches": "_matches",
-            "Name": "_matches",
-            "Unmatched": "_matches",
-            "match": "_match",
-            "sort_out": "_things",
-        },
-    )
-
-__all__ = ["RULES", "Experiment", "Matches", "Name", "Unmatched", "match", "sort_out"]
+    __getattr__, __dir__ = lazy()

@@ -7,8 +7,4 @@ if TYPE_CHECKING:
     from ._projection import plot_projection as plot_projection
     from ._save import save_figure as save_figure
 else:
-    __getattr__, __dir__ = lazy(
-        __name__, {"plot_projection": "_projection", "save_figure": "_save"}
-    )
-
-__all__ = ["plot_projection", "save_figure"]
+    __getattr__, __dir__ = lazy()

@@ -11,16 +11,4 @@ if TYPE_CHECKING:
     from ._protocol import PoseSetProtocol as PoseSetProtocol
     from ._validators import validate_poseset as validate_poseset
 else:
-    __getattr__, __dir__ = lazy(
-        __name__,
-        {
-            "PoseSet": "_protocol",
-            "PoseSetProtocol": "_protocol",
-            "concatenate": "_operations",
-            "select": "_operations",
-            "split": "_operations",
-            "validate_poseset": "_validators",
-        },
-    )
-
-__all__ = ["PoseSet", "PoseSetProtocol", "concatenate", "select", "split", "validate_poseset"]
+    __getattr__, __dir__ = lazy()

@@ -13,23 +13,4 @@ if TYPE_CHECKING:
     )
     from ._validators import validate_projection_model as validate_projection_model
 else:
-    __getattr__, __dir__ = lazy(
-        __name__,
-        {
-            "ProjectionModelDataLabels": "_data_labels",
-            "ProjectionModel": "_typing",
-            "concatenated": "_joining",
-            "dimensions_of": "_dimensions",
-            "projection_model_to_projection_matrices": "_utils",
-            "validate_projection_model": "_validators",
-        },
-    )
-
-__all__ = [
-    "ProjectionModel",
-    "ProjectionModelDataLabels",
-    "concatenated",
-    "dimensions_of",
-    "projection_model_to_projection_matrices",
-    "validate_projection_model",
-]
+    __getattr__, __dir__ = lazy()

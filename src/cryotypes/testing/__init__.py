@@ -8,8 +8,4 @@ if TYPE_CHECKING:
     from ._contract import check_format as check_format
     from ._zoo import zoo as zoo
 else:
-    __getattr__, __dir__ = lazy(
-        __name__, {"assert_same": "_compare", "check_format": "_contract", "zoo": "_zoo"}
-    )
-
-__all__ = ["assert_same", "check_format", "zoo"]
+    __getattr__, __dir__ = lazy()

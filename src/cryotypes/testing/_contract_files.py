@@ -21,7 +21,7 @@ from cryotypes import io
 from cryotypes.errors import CryotypesError, ReadError
 from cryotypes.formats.shared.declaration import Head
 from cryotypes.poseset import select
-from cryotypes.registry import formats
+from cryotypes.registry import known_formats
 
 from ._compare import assert_same
 
@@ -79,7 +79,7 @@ def check_foreign_heads(subject: Subject) -> None:
     for name, data in _FOREIGN.items():
         for suffix in (*subject.format.suffixes, ".dat", ""):
             heads[f"{name} called x{suffix}"] = Head(Path(f"x{suffix}"), data)
-    for other in formats().values():
+    for other in known_formats().values():
         if other is not subject.format and other.write is not None:
             heads.update(_heads_of(subject, other))
     for name, head in heads.items():

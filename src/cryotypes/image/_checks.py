@@ -6,7 +6,7 @@ import math
 import operator
 from typing import TYPE_CHECKING, Any
 
-from cryotypes.image._arrays import sliceable
+from ._arrays import sliceable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,15 +52,3 @@ def whole_numbers(name: str, values: Sequence[int], axes: int) -> tuple[int, ...
         wanted = ", ".join("xyz"[:axes])
         raise ValueError(f"{name}: expected whole numbers {wanted}, found {tuple(values)}")
     return numbers
-
-
-def with_tomogram(metadata: dict[str, Any], spacing: float | None) -> dict[str, Any]:
-    """``metadata`` whose tomogram states its pixel spacing, or, for None, no size."""
-    tomogram = metadata.get("tomogram") or {}
-    if tomogram.get("dimensions") is None or (spacing and tomogram.get("pixel_spacing")):
-        return {}
-    if spacing:
-        stated = {**tomogram, "pixel_spacing": spacing}
-    else:
-        stated = {key: value for key, value in tomogram.items() if key != "dimensions"}
-    return {"metadata": {**metadata, "tomogram": stated}}

@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 
-from cryotypes.image._arrays import chunks_of, is_dask
-from cryotypes.image._moments import Moments
-from cryotypes.image._pieces import blocks, in_threads, load, slabs, volume
 from cryotypes.poseset._operations import changed
 
-from ._image_checks import checked_data, checked_volume
+from ._arrays import chunks_of, is_dask
+from ._checks import checked_data, checked_volume
+from ._moments import Moments
+from ._pieces import blocks, in_threads, load, slabs, volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
-    from cryotypes.image._pieces import Box
+    from ._pieces import Box
 
 T = TypeVar("T")
 Axis: TypeAlias = Literal["x", "y", "z"]
@@ -65,7 +65,7 @@ def statistics(image: Any) -> ImageStatistics:
     Examples
     --------
     >>> import numpy as np
-    >>> from cryotypes import Image, statistics
+    >>> from cryotypes.image import Image, statistics
     >>> found = statistics(Image(np.array([[1.0, 3.0], [np.nan, 5.0]])))
     >>> found.mean, found.maximum, found.not_finite
     (3.0, 5.0, 1)
@@ -122,7 +122,7 @@ def contrast_limits(image: Any, low: float = 0.5, high: float = 99.5) -> tuple[f
     Examples
     --------
     >>> import numpy as np
-    >>> from cryotypes import Image, contrast_limits
+    >>> from cryotypes.image import Image, contrast_limits
     >>> contrast_limits(Image(np.arange(101.0).reshape(1, 101)), low=1, high=99)
     (1.0, 99.0)
     """
@@ -167,7 +167,7 @@ def central_slice(image: T, axis: Axis = "z", thickness: int = 1) -> T:
     Examples
     --------
     >>> import numpy as np
-    >>> from cryotypes import Image, central_slice
+    >>> from cryotypes.image import Image, central_slice
     >>> central_slice(Image(np.zeros((4, 6, 8)), pixel_spacing=10), "y")
     Image '': image 8 × 4 (xy), float64, 10 Å/px
     """
@@ -217,7 +217,7 @@ def orthogonal_slices(image: T, thickness: int = 1) -> dict[Axis, T]:
     Examples
     --------
     >>> import numpy as np
-    >>> from cryotypes import Image, orthogonal_slices
+    >>> from cryotypes.image import Image, orthogonal_slices
     >>> {axis: cut.data.shape for axis, cut in orthogonal_slices(Image(np.ones((4, 6, 8)))).items()}
     {'z': (6, 8), 'y': (4, 8), 'x': (4, 6)}
     """

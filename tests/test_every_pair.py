@@ -52,7 +52,7 @@ def readable(root: Path) -> list[tuple[Path, str, Any]]:
         if "reliability" in path.parts:  # files that are there to be refused
             continue
         try:
-            candidates = ct.io._candidates(path)
+            candidates = ct.io.candidates(path)
         except (FormatError, OSError):
             continue
         for format in candidates:

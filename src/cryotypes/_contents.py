@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from .errors import AmbiguousFormatError, GuessWarning
-from .io import KINDS, _candidates
+from .io import KINDS, candidates
 from .names import strip_decorations
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ def contents(path: str | PathLike[str]) -> list[Path]:
         If nothing in the directory is recognised.
     """
     path = Path(path)
-    if not path.is_dir() or _formats(path):
+    if not path.is_dir() or formats_in(path):
         return [path]
-    found = [inner for inner in sorted(path.iterdir(), key=_natural) if _formats(inner)]
+    found = [inner for inner in sorted(path.iterdir(), key=_natural) if formats_in(inner)]
     if not found:
         raise IsADirectoryError(
             f"{path} is a directory in which nothing is recognised; name a file in it"
@@ -46,16 +46,11 @@ def contents(path: str | PathLike[str]) -> list[Path]:
     return found
 
 
-def formats_in(path: Path) -> list[Format]:
-    """Return the formats that recognise what `contents` listed."""
-    return _formats(path)
-
-
 def told(paths: list[Path]) -> str:
     """List what a directory holds, by kind."""
     kinds: dict[str, list[str]] = {}
     for path in paths:
-        for kind in dict.fromkeys(f.kind for f in _formats(path)):
+        for kind in dict.fromkeys(f.kind for f in formats_in(path)):
             kinds.setdefault(KINDS[kind], []).append(path.name)
     return "; ".join(
         f"{kind} ({', '.join(names[:5])}{', …' if len(names) > 5 else ''})"
@@ -117,11 +112,12 @@ def _is_export(path: Path, _: DataFrame) -> bool:
     return path.name.endswith("_Imod")
 
 
-def _formats(path: Path) -> list[Format]:
+def formats_in(path: Path) -> list[Format]:
+    """Return the formats that recognise a file or directory, none for what is hidden."""
     if path.name.startswith("."):
         return []
     try:
-        return _candidates(path)
+        return candidates(path)
     except (OSError, ValueError):
         return []
 

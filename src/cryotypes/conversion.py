@@ -20,8 +20,7 @@ from .errors import (
 )
 from .formats.poses.cryosparc_cs._passthrough import is_passthrough
 from .formats.shared.files import refuse_overwrite
-from .io import KINDS, _writable, identify, options_of, write
-from .io import _read as read_one
+from .io import KINDS, identify, options_of, read_as, write, writer_for
 from .names import strip_path_and_suffix
 from .projectionmodel import concatenated
 from .registry import get_format
@@ -128,7 +127,7 @@ def convert(
     )
     sources, options = _with_passthrough(sources, options)
     kind = sources[0].format.kind
-    writer = _writable(_example(str(target)), kind, to_format)
+    writer = writer_for(_example(str(target)), kind, to_format)
     if bin_factor != 1 and kind != "image":
         raise TypeError(f"binning is for images; {sources[0].format.name} holds {KINDS[kind]}")
     naming = Naming(name, names, regex)
@@ -237,7 +236,7 @@ def _kind(
 
 def _can_hold(target: str, kind: Kind, to_format: str | None) -> bool:
     try:
-        _writable(_example(target), kind, to_format)
+        writer_for(_example(target), kind, to_format)
     except AmbiguousFormatError:
         return True
     except UnknownFormatError:
@@ -305,7 +304,7 @@ def _read_all(
         try:
             with warnings.catch_warnings(record=True) as doubts:
                 warnings.simplefilter("always")
-                data = read_one(source.path, kind, source.format.name, own)
+                data = read_as(source.path, kind, source.format.name, own)
         except (OSError, ValueError) as error:
             failures[source.path] = error
             continue

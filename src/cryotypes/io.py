@@ -39,7 +39,12 @@ _USUAL = {
     ("poses", ".csv"): "csv",
     ("projection_model", ".star"): "relion-tilt-series",
 }
-KINDS = {"poses": "particle poses", "image": "an image", "projection_model": "tilt series"}
+# What a file may hold, in words.
+KINDS: dict[Kind, str] = {
+    "poses": "particle poses",
+    "image": "an image",
+    "projection_model": "tilt series",
+}
 
 
 def identify(path: str | PathLike[str], kind: Kind | None = None) -> Format:
@@ -60,7 +65,7 @@ def identify(path: str | PathLike[str], kind: Kind | None = None) -> Format:
     UnknownFormatError, AmbiguousFormatError
         If no format, or more than one, recognises the file.
     """
-    wanted = [f for f in _candidates(Path(path)) if kind is None or f.kind == kind]
+    wanted = [f for f in candidates(Path(path)) if kind is None or f.kind == kind]
     if len(wanted) == 1:
         return wanted[0]
     if not wanted:
@@ -69,7 +74,7 @@ def identify(path: str | PathLike[str], kind: Kind | None = None) -> Format:
     raise AmbiguousFormatError(f"could be {names}; choose with format=", path)
 
 
-def _candidates(path: Path) -> list[Format]:
+def candidates(path: Path) -> list[Format]:
     """Find the formats that recognise a file, a directory, or what names of files begin with."""
     head = Head.of(path) if path.exists() else Head(path, b"")
     readable = [f for f in known_formats().values() if f.read is not None]
@@ -89,7 +94,7 @@ def _candidates(path: Path) -> list[Format]:
 
 
 def _not_recognised(path: Path, kind: Kind | None) -> str:
-    found = _candidates(path)
+    found = candidates(path)
     if found and kind is not None:
         listing = " or ".join(f"{f.title} ({KINDS[f.kind]})" for f in found)
         return f"expected {KINDS[kind]}, found {listing}"
@@ -123,19 +128,22 @@ def read_poses(
     OSError, FormatError
         See `cryotypes.errors`.
     """
-    return _read(path, "poses", format, options)  # type: ignore[no-any-return]
+    poses: list[PoseSet] = read_as(path, "poses", format, options)
+    return poses
 
 
 def read_image(path: str | PathLike[str], *, format: str | None = None, **options: Any) -> Image:
     """Read an image, lazily where the format allows it. Arguments as for `read_poses`."""
-    return _read(path, "image", format, options)  # type: ignore[no-any-return]
+    image: Image = read_as(path, "image", format, options)
+    return image
 
 
 def read_projection_model(
     path: str | PathLike[str], *, format: str | None = None, **options: Any
 ) -> DataFrame:
     """Read tilt-series alignments into one ProjectionModel. Arguments as for `read_poses`."""
-    return _read(path, "projection_model", format, options)  # type: ignore[no-any-return]
+    model: DataFrame = read_as(path, "projection_model", format, options)
+    return model
 
 
 def read(path: str | PathLike[str], *, format: str | None = None, **options: Any) -> list[Any]:
@@ -147,19 +155,22 @@ def read(path: str | PathLike[str], *, format: str | None = None, **options: Any
     if format is not None:
         found = [get_format(format)]
     else:
-        kinds = list(dict.fromkeys(f.kind for f in _candidates(path)))
+        kinds = list(dict.fromkeys(f.kind for f in candidates(path)))
         found = [identify(path, kind) for kind in kinds] or [identify(path)]
     known = {name for f in found if f.read is not None for name in options_of(f.read)}
     results: list[Any] = []
     for target in found:
         own = options_of(target.read) if target.read is not None else []
         some = {name: value for name, value in options.items() if name in own or name not in known}
-        result = _read(path, target.kind, target.name, some)
+        result = read_as(path, target.kind, target.name, some)
         results += result if isinstance(result, list) else [result]
     return results
 
 
-def _read(path: str | PathLike[str], kind: Kind, name: str | None, options: dict[str, Any]) -> Any:
+def read_as(
+    path: str | PathLike[str], kind: Kind, name: str | None, options: dict[str, Any]
+) -> Any:
+    """Read one kind of data, in the format of a name or the one that recognises the file."""
     path = Path(path)
     found = identify(path, kind) if name is None else get_format(name)
     if found.read is None:
@@ -257,7 +268,7 @@ def write(
     """
     path = Path(path)
     kind, checked = _checked(data)
-    target = _writable(path, kind, format)
+    target = writer_for(path, kind, format)
     assert target.write is not None
     options = check_options(target.write, options, f"writing {target.name}")
     with listening(progress or listener()):
@@ -341,7 +352,8 @@ def _checked_poses(poses: Any) -> Any:
     return checked
 
 
-def _writable(path: Path, kind: Kind, name: str | None) -> Format:
+def writer_for(path: Path, kind: Kind, name: str | None) -> Format:
+    """Find the format that writes a kind of data: that of a name, or of the suffix."""
     if name is not None:
         found = get_format(name)
         if found.write is None:

@@ -16,7 +16,7 @@ from cryotypes.cli import main
 from cryotypes.errors import FormatError, GuessWarning, LossWarning, ReadError, UnknownFormatError
 from cryotypes.formats import Head
 from cryotypes.formats.shared.strangers import BEGINNINGS, STAR
-from cryotypes.io import _candidates, identify
+from cryotypes.io import candidates, identify
 from cryotypes.registry import get_format, known_formats
 
 CASES = Path(__file__).parents[2].parent / "shared" / "cases"
@@ -140,7 +140,7 @@ def test_recognition_takes_linear_time(begin, fill, tmp_path):
     path = tmp_path / "a.star"
     path.write_bytes((begin + fill * (1 << 20))[: 1 << 20])
     start = time.monotonic()
-    _candidates(path)
+    candidates(path)
     with pytest.raises(UnknownFormatError):
         identify(path)
     assert time.monotonic() - start < 20
@@ -378,10 +378,10 @@ def doubts():
     paths = [p for folder in folders for p in sorted(folder.rglob("*")) if p.is_file()]
     for path in paths:
         try:
-            candidates = _candidates(path)
+            recognised = candidates(path)
         except (ReadError, OSError):
             continue
-        for format in candidates:
+        for format in recognised:
             with warnings.catch_warnings(record=True) as caught:
                 warnings.simplefilter("always")
                 try:

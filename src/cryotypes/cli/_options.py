@@ -219,12 +219,12 @@ def check_known(names: list[str], options: dict[str, Any]) -> None:
 
 def formats_of(path: Path, format_name: str | None) -> list[str]:
     """Name the formats in which a file can be read, one a kind."""
-    from cryotypes.io import _candidates, identify
+    from cryotypes.io import candidates, identify
     from cryotypes.registry import get_format
 
     if format_name is not None:
         return [get_format(format_name).name]
-    kinds = dict.fromkeys(found.kind for found in _candidates(path))
+    kinds = dict.fromkeys(found.kind for found in candidates(path))
     return [identify(path, kind).name for kind in kinds] or [identify(path).name]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from ._explanations import Explanation
 
-_KINDS = {
+_FLIPS = {
     "mirror": "the other hand: the specimen is mirrored in z (rotation_x, rotation_y negated)",
     "axis_180": "the tilt axis points the other way (rotation_z + 180°, the same tilts), which "
     "also mirrors the specimen",
@@ -21,8 +21,8 @@ _KINDS = {
 def in_words(explanation: Explanation, pixel_spacing: float) -> str:
     """Say what B is, compared with A; lengths in Å where they are known."""
     parts = [
-        _KINDS[name]
-        if name in _KINDS
+        _FLIPS[name]
+        if name in _FLIPS
         else _number(name, explanation.parameters[name], pixel_spacing)
         for name in explanation.names
     ]

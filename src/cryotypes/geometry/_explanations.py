@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 # Parameters by name: how many numbers. Degrees for tilt, in_plane, roll, turn; pixels for the rest.
 _SIZES = {"scale": 1, "tilt": 1, "in_plane": 1, "roll": 1, "shift": 2, "offset": 3, "turn": 3}
-# Kinds without a number: (sign of rotation_x and rotation_y, degrees added to rotation_z).
-_KINDS = {"mirror": (-1, 0.0), "axis_180": (1, 180.0), "turned_180": (-1, 180.0)}
+# Flips, which have no number: (sign of rotation_x and rotation_y, degrees added to rotation_z).
+_FLIPS = {"mirror": (-1, 0.0), "axis_180": (1, 180.0), "turned_180": (-1, 180.0)}
 _FREE = [
     (),
     ("tilt",),
@@ -111,9 +111,9 @@ def explain(a: Geometry, b: Geometry, points: Floats, tolerance: float) -> list[
         Pixels that do not matter.
     """
     fit = _Fit(a, b, points, tolerance)
-    simple = [(kind, free) for kind in ("", *_KINDS) for free in _FREE if not (kind and free)]
+    simple = [(kind, free) for kind in ("", *_FLIPS) for free in _FREE if not (kind and free)]
     found = [e for kind, free in simple if not _undone(e := fit(kind, free))]
-    for kind in _KINDS:
+    for kind in _FLIPS:
         best = choose(found, tolerance).score
         if best > tolerance and (most := fit(kind, _ALL)).score < best / 2 and not _undone(most):
             found += [e for free in _FREE[1:] if not _undone(e := fit(kind, free))]
@@ -133,7 +133,7 @@ def choose(explanations: list[Explanation], tolerance: float) -> Explanation:
 def _undone(explanation: Explanation) -> bool:
     """Tell whether an angle does what is a kind's to do, a half turn, or undoes it."""
     names = ["tilt", "in_plane", "roll"]
-    if not _KINDS.keys().isdisjoint(explanation.names):
+    if not _FLIPS.keys().isdisjoint(explanation.names):
         names.append("turn")
     return any(np.linalg.norm(explanation.parameters.get(name, (0.0,))) > 90 for name in names)
 
@@ -148,7 +148,7 @@ class _Fit:
         self.root = vectors * np.sqrt(np.maximum(values, 0))
 
     def __call__(self, kind: str, free: tuple[str, ...]) -> Explanation:
-        sign, half_turn = _KINDS.get(kind, (1, 0.0))
+        sign, half_turn = _FLIPS.get(kind, (1, 0.0))
         angles = self.a.angles * [sign, sign, 1] + [0, 0, half_turn]
         x = self._start(angles, free, kind)
         everything = np.ones(len(angles))

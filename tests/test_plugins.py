@@ -22,8 +22,8 @@ EXAMPLE = Path(__file__).parents[1] / "examples" / "cryotypes-example-format"
 @pytest.fixture(scope="module")
 def example():
     """The module of the example package, as an entry point would load it."""
-    path = EXAMPLE / "cryotypes_example_format.py"
-    spec = importlib.util.spec_from_file_location("cryotypes_example_format", path)
+    path = EXAMPLE / "example_points.py"
+    spec = importlib.util.spec_from_file_location("example_points", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -74,7 +74,7 @@ def test_a_format_is_found(plugins, example, tmp_path):
     formats, complaints = plugins(good=lambda: example.FORMAT)
     assert complaints == []
     assert formats["example-points"] is example.FORMAT
-    path = tmp_path / "a.points"
+    path = tmp_path / "TS_01.points"
     ct.write(ct.PoseSet([[1, 2, 3]], experiment_id="TS_01"), path)
     assert ct.identify(path).name == "example-points"
     assert ct.read_poses(path)[0].position.tolist() == [[1, 2, 3]]
@@ -134,14 +134,14 @@ def test_warned_once(plugins):
 def test_register_format(plugins, example, tmp_path):
     """For a script, without a package."""
     plugins()
-    path = tmp_path / "a.points"
+    path = tmp_path / "TS_01.points"
     poses = ct.PoseSet([[1, 2, 3]], experiment_id="TS_01")
     with pytest.raises(UnknownFormatError):
         ct.write(poses, path)
     ct.register_format(example.FORMAT)
     ct.write(poses, path)
     assert ct.read_poses(path)[0].experiment_id == "TS_01"
-    with pytest.raises(ValueError, match="'example-points' of cryotypes_example_format is taken"):
+    with pytest.raises(ValueError, match="'example-points' of example_points is taken"):
         ct.register_format(replace(example.FORMAT, title="again"))
     with pytest.raises(ValueError, match=r"taken by cryotypes\.formats\.images\.mrc"):
         ct.register_format(replace(example.FORMAT, name="mrc"))

@@ -254,7 +254,7 @@ def metadata_for(poses: PoseSet, formats: Sequence[str]) -> dict[str, Any]:
         Names of the formats whose metadata the writer understands.
     """
     metadata = getattr(poses, "metadata", None) or {}
-    own = metadata.get("format", formats[0]) in formats  # without one, a user means the target
+    own = metadata.get("format") in (None, *formats)  # without one, a user means the target
     return {
         key: value
         for key, value in metadata.items()
@@ -282,12 +282,14 @@ SHARED: dict[str, Callable[[Any], bool]] = {
 }
 
 
-def join(
+def join_poses(
     posesets: Sequence[PoseSet],
     path: Path,
     report: LossReport,
     keeps: frozenset[str],
-    formats: Sequence[str],
+    formats: Sequence[str] = (),
+    *,
+    columns: Sequence[str] | None = None,
 ) -> Particles:
     """Join PoseSets into one table, and say in the report what the format cannot hold.
 
@@ -300,11 +302,14 @@ def join(
     path : Path
         Of the file to be written, for messages.
     report : LossReport
-        ``kept``, ``converted`` and ``lost`` are filled for all fields but features.
+        ``kept``, ``converted`` and ``lost`` are filled for all fields but features, and for these
+        if ``columns`` are given.
     keeps : frozenset of str
         The fields that the format holds.
     formats : sequence of str
         Names of the formats whose metadata the writer understands, see `metadata_for`.
+    columns : sequence of str, optional
+        The features that the format holds, if that is known beforehand, see `lose_features`.
 
     Raises
     ------
@@ -324,6 +329,8 @@ def join(
         metadata=[metadata_for(p, formats) for p in posesets],
     )
     _account(posesets, particles, path, report, keeps)
+    if columns is not None:
+        lose_features(particles, columns, report)
     return _in_file_order(particles, posesets)
 
 

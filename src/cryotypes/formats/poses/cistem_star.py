@@ -37,7 +37,7 @@ from cryotypes.formats.shared.star import Block, parse_star, write_star
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 
-from ._particles import Particles, factorize, join, to_posesets, warn_of_no_positions
+from ._particles import Particles, factorize, join_poses, to_posesets, warn_of_no_positions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -231,7 +231,7 @@ def write(
         holds blanks or quotes.
     """
     report = LossReport()
-    particles = join(data, path, report, _KEEPS, [NAME])
+    particles = join_poses(data, path, report, _KEEPS, [NAME])
     z = np.abs(particles.position[:, 2]) + np.abs(particles.center[:, 2])
     if z.any():
         raise WriteError(

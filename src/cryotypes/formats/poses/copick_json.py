@@ -30,7 +30,7 @@ from cryotypes.formats.shared.json_points import Points, parse, read_text, recor
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 
-from ._particles import Particles, join, lose_features, to_posesets
+from ._particles import Particles, join_poses, lose_features, to_posesets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -227,7 +227,7 @@ def write(
         If there are several experiments, or the spacing is unknown.
     """
     report = LossReport()
-    particles = join(data, path, report, FORMAT.keeps - {"experiment_id"}, [NAME])
+    particles = join_poses(data, path, report, FORMAT.keeps - {"experiment_id"}, [NAME])
     report.lost.pop("experiment_id", None)
     report.kept.append("experiment_id")
     own = next(iter(particles.read), {})

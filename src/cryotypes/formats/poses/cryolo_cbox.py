@@ -34,7 +34,7 @@ from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 
 from ._boxes import HEIGHT, WIDTH, box_sizes, refuse_z, whole_numbers
-from ._particles import Particles, join, lose_features, metadata_for, to_posesets
+from ._particles import Particles, join_poses, lose_features, metadata_for, to_posesets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -203,7 +203,7 @@ def write(
         return _write_text(data, path, overwrite, box_size)
     report = LossReport()
     keeps = frozenset({"position", "features"})
-    particles = join(data, path, report, keeps, [NAME])
+    particles = join_poses(data, path, report, keeps, [NAME])
     flat = all(m.get("ndim") == 2 for m in every)
     flat = flat and not particles.position[:, 2].any()
     table = _table(particles, box_sizes(particles, box_size, path), box_size, flat, metadata)
@@ -266,7 +266,7 @@ def _write_text(
     data: list[PoseSet], path: Path, overwrite: bool, box_size: float | None
 ) -> LossReport:
     report = LossReport()
-    particles = join(data, path, report, frozenset({"position"}), [NAME])
+    particles = join_poses(data, path, report, frozenset({"position"}), [NAME])
     refuse_z(particles, path, "dialect='star'")
     lose_features(particles, (*WIDTH, *HEIGHT, *_TEXT[4:]), report)
     sizes = box_sizes(particles, box_size, path)

@@ -25,7 +25,7 @@ from cryotypes.formats.shared.rows import (
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 
-from ._particles import MULTIPLY, Particles, join, lose_features, to_posesets
+from ._particles import MULTIPLY, Particles, join_poses, to_posesets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,8 +102,7 @@ def write(
         If the particles are of several tomograms.
     """
     report = LossReport()
-    particles = join(data, path, report, _KEEPS, [NAME])
-    lose_features(particles, (), report)
+    particles = join_poses(data, path, report, _KEEPS, [NAME], columns=())
     if imod_half_pixel is None:
         imod_half_pixel = any(m.get("imod_half_pixel", False) for m in particles.read)
     spacing = particles.spacing[:, None]

@@ -39,7 +39,7 @@ from ._named_columns import (
     encode,
     feature_column,
 )
-from ._particles import join, lose_features
+from ._particles import join_poses, lose_features
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -250,7 +250,7 @@ def write(
         If a feature's name holds a line break, or stands twice.
     """
     report = LossReport()
-    particles = join(data, path, report, FORMAT.keeps, [NAME])
+    particles = join_poses(data, path, report, FORMAT.keeps, [NAME])
     names = [] if particles.features is None else list(particles.features.columns)
     lose_features(particles, [str(name) for name in names], report)
     table = encode(particles, euler, path)

@@ -30,7 +30,7 @@ from cryotypes.loss import LossReport
 
 from . import _fixed_columns
 from ._dynamo_text import is_number, read_rows, write_rows
-from ._particles import Particles, join, to_posesets
+from ._particles import Particles, join_poses, to_posesets
 from ._tomogram_numbers import decode_numbers, writing_with_map
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ def write(
         If a tomogram is not in ``tomogram_names``, an experiment's name cannot stand in a .doc.
     """
     report = LossReport()
-    particles = join(data, path, report, KEEPS, [NAME])
+    particles = join_poses(data, path, report, KEEPS, [NAME])
     if corner_offset is None:
         corner_offset = _fixed_columns.as_read(particles, "corner_offset")
     numbers = _fixed_columns.tomogram_numbers(particles, report, names=tomogram_names)

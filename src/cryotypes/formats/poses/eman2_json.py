@@ -29,7 +29,7 @@ from cryotypes.geometry._bounds import warn_outside
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 
-from ._particles import Particles, join, lose_features, to_posesets
+from ._particles import Particles, join_poses, lose_features, to_posesets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -242,7 +242,7 @@ def write(
         size is unknown.
     """
     report = LossReport()
-    particles = join(data, path, report, _KEEPS, [NAME])
+    particles = join_poses(data, path, report, _KEEPS, [NAME])
     if particles.experiments[0] == experiment_of(path):
         report.lost.pop("experiment_id", None)
     refuse_overwrite(path, overwrite)

@@ -29,7 +29,7 @@ from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 
 from ._boxes import box_sizes, refuse_z, whole_numbers
-from ._particles import Particles, join, lose_features, to_posesets
+from ._particles import Particles, join_poses, to_posesets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("x", "y", "width", "height", "flag")
 NAME = "eman-box"
+_BOX = ("width", "height", "Width", "Height", "flag")
 _KEEPS = frozenset({"position"})
 
 
@@ -143,7 +144,7 @@ def write(
         If the size of the boxes is unknown, particles have a z, or are of several micrographs.
     """
     report = LossReport()
-    particles = join(data, path, report, _KEEPS, [NAME])
+    particles = join_poses(data, path, report, _KEEPS, [NAME], columns=_BOX)
     refuse_z(particles, path, "cryolo-cbox or cryolo-coords")
     sizes = box_sizes(particles, box_size, path)
     spacing, place = particles.spacing[:, None], conventions.EMAN_BOX.place
@@ -155,7 +156,6 @@ def write(
     columns = [corners[:, 0], corners[:, 1], sizes[:, 0], sizes[:, 1]]
     if particles.features is not None and "flag" in particles.features:
         columns.append(particles.feature("flag"))
-    lose_features(particles, ("width", "height", "Width", "Height", "flag"), report)
     with writing_bytes(path, overwrite) as file:
         file.write(number_rows(columns, "\t"))
     return report

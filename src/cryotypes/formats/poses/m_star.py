@@ -32,7 +32,7 @@ from cryotypes.formats.shared.files import writing_bytes
 from cryotypes.formats.shared.star import Block, read_star, write_star
 from cryotypes.loss import LossReport
 
-from ._particles import Particles, factorize, join, lose_features, to_posesets
+from ._particles import Particles, factorize, join_poses, lose_features, to_posesets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -142,7 +142,7 @@ def write(data: list[PoseSet], path: Path, *, overwrite: bool = False) -> LossRe
         If the particles have no hash, or no pixel spacing.
     """
     report = LossReport()
-    particles = join(data, path, report, KEEPS, [FORMAT.name])
+    particles = join_poses(data, path, report, KEEPS, [FORMAT.name])
     features = particles.features
     if features is None or HASH not in features or features[HASH].isna().any():
         raise WriteError(

@@ -31,7 +31,7 @@ from cryotypes.formats.shared.declaration import Format, Head, reading_bytes
 from cryotypes.loss import LossReport
 
 from . import _fixed_columns
-from ._particles import Particles, join, to_posesets
+from ._particles import Particles, join_poses, to_posesets
 from ._tomogram_numbers import decode_numbers, writing_with_map
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def write(
         is above 2**24, or an experiment's name cannot stand in a .doc.
     """
     report = LossReport()
-    particles = join(data, path, report, KEEPS, [NAME])
+    particles = join_poses(data, path, report, KEEPS, [NAME])
     if index_base is None:
         index_base = _fixed_columns.as_read(particles, "index_base")
     numbers = _fixed_columns.tomogram_numbers(particles, report, _LARGEST, tomogram_names)

@@ -39,7 +39,7 @@ from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 
 from ._boxes import whole_numbers
-from ._particles import Particles, join, lose_features, to_posesets
+from ._particles import Particles, join_poses, lose_features, to_posesets
 from .imod_mod import IDS, MODELS, WHOLE, model_of, place_of, points_of, read_bytes, set_spacing
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ def write(
         refuse_overwrite(file_path, overwrite)
     if target.resolve() == path.resolve():
         raise WriteError(f"model={target} is the motive list itself; give another name", path)
-    particles = _in_model_order(join(data, path, report, _KEEPS, MODELS), report)
+    particles = _in_model_order(join_poses(data, path, report, _KEEPS, MODELS), report)
     own: dict[str, Any] = next(iter(particles.read), {})
     if imod_half_pixel is None:
         imod_half_pixel = own.get("imod_half_pixel", True)

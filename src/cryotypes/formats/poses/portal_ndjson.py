@@ -37,7 +37,7 @@ from cryotypes.formats.shared.json_points import Points, parse, read_text, recor
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 
-from ._particles import Particles, join, lose_features, to_posesets
+from ._particles import Particles, join_poses, lose_features, to_posesets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -176,7 +176,7 @@ def write(
         If there are several experiments, or a feature does not fit into JSON.
     """
     report = LossReport()
-    particles = join([_typed(poses) for poses in data], path, report, FORMAT.keeps, [NAME])
+    particles = join_poses([_typed(poses) for poses in data], path, report, FORMAT.keeps, [NAME])
     features = particles.features
     assert features is not None
     own = particles.read

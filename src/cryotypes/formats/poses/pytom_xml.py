@@ -37,7 +37,7 @@ from cryotypes.names import strip_path_and_suffix
 from ._particles import (
     Particles,
     factorize,
-    join,
+    join_poses,
     lose_features,
     to_posesets,
     warn_of_no_positions,
@@ -241,7 +241,7 @@ def write(data: list[PoseSet], path: Path, *, overwrite: bool = False) -> LossRe
         If a text holds characters that XML has not.
     """
     report = LossReport()
-    particles = join(data, path, report, FORMAT.keeps, [NAME])
+    particles = join_poses(data, path, report, FORMAT.keeps, [NAME])
     own = next(iter(particles.read), {})
     columns = {} if particles.features is None else {str(n): particles.features[n].tolist()
                                                      for n in particles.features}  # fmt: skip

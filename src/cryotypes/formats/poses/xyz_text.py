@@ -19,7 +19,7 @@ from cryotypes.formats.shared.rows import is_empty_list, warn_of_empty_list
 from cryotypes.loss import LossReport
 
 from ._named_columns import EULER, POSITION, QUATERNION, SHIFT, Named, Unit, decode, encode
-from ._particles import join, lose_features, metadata_for
+from ._particles import join_poses, lose_features, metadata_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -185,7 +185,7 @@ def write(
     keeps |= {"shift"} if set(SHIFT) <= set(names) else set()
     keeps |= {"orientation"} if {*names} >= {*EULER} or {*names} >= {*QUATERNION} else set()
     report = LossReport()
-    particles = join(data, path, report, frozenset(keeps), [NAME])
+    particles = join_poses(data, path, report, frozenset(keeps), [NAME])
     if "shift" in keeps and particles.shift is None:
         particles.shift = np.zeros_like(particles.position)
     if "orientation" in keeps and particles.orientation is None:

@@ -17,7 +17,7 @@ from cryotypes.conventions import (
 )
 from cryotypes.conventions._table import CRYOSPARC, CRYOSPARC_2D, CRYOSPARC_2D_OPPOSITE
 from cryotypes.errors import WriteError
-from cryotypes.formats.poses._particles import join, metadata_for
+from cryotypes.formats.poses._particles import join_poses, metadata_for
 from cryotypes.formats.shared.files import writing_bytes
 from cryotypes.loss import LossReport
 from cryotypes.poseset._operations import changed
@@ -71,7 +71,7 @@ def write(
         unknown, or a uid stands twice.
     """
     report = LossReport()
-    particles = join([_in_file_pixels(p) for p in data], path, report, KEEPS, [NAME])
+    particles = join_poses([_in_file_pixels(p) for p in data], path, report, KEEPS, [NAME])
     if np.any(particles.center[:, 2]) or np.any(particles.position[:, 2]):
         row = int((particles.center[:, 2] != 0).argmax())
         raise WriteError(

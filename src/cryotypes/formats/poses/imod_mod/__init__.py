@@ -21,7 +21,7 @@ import pandas as pd
 from cryotypes.conventions import _table as conventions
 from cryotypes.conventions import decode_position, encode_position
 from cryotypes.errors import GuessWarning, ReadError, WriteError
-from cryotypes.formats.poses._particles import Particles, join, lose_features, to_posesets
+from cryotypes.formats.poses._particles import Particles, join_poses, lose_features, to_posesets
 from cryotypes.formats.shared.declaration import Format, Head, reading_bytes
 from cryotypes.formats.shared.files import writing_bytes
 from cryotypes.loss import LossReport
@@ -188,7 +188,7 @@ def write(
         If the particles are of several tomograms, or an id is not a whole number from 0.
     """
     report = LossReport()
-    particles = join(data, path, report, _KEEPS, MODELS)
+    particles = join_poses(data, path, report, _KEEPS, MODELS)
     lose_features(particles, (*IDS, "size"), report)
     metadata: dict[str, Any] = next(iter(particles.read), {})
     if imod_half_pixel is None:

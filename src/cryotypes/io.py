@@ -18,7 +18,8 @@ from .errors import (
     UnknownFormatError,
     WriteError,
 )
-from .formats.shared.declaration import Head, suffix_of
+from .formats.shared.declaration import Head
+from .formats.shared.files import suffix_of
 from .formats.shared.strangers import by_its_beginning, stranger
 from .registry import get_format, known_formats
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cryotypes.errors import GuessWarning, ReadError
-from cryotypes.formats.shared.declaration import reading_bytes
+from cryotypes.formats.shared.files import reading_bytes
 from cryotypes.names import strip_path_and_suffix
 
 from ._image_data import PIECE, checked_spacing

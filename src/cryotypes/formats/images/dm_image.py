@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cryotypes.errors import GuessWarning, MissingPackageError, ReadError
-from cryotypes.formats.shared.declaration import Format, Head, compression_of
+from cryotypes.formats.shared.declaration import Format, Head
+from cryotypes.formats.shared.files import compression_of
 from cryotypes.names import strip_path_and_suffix
 
 from ._image_data import checked_spacing

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cryotypes.errors import ReadError, WriteError
-from cryotypes.formats.shared.declaration import Format, Head, compression_of
-from cryotypes.formats.shared.files import writing_bytes
+from cryotypes.formats.shared.declaration import Format, Head
+from cryotypes.formats.shared.files import compression_of, writing_bytes
 
 from ._image_data import (
     Cast,

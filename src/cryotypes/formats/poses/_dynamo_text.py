@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 import polars as pl
 
 from cryotypes.errors import ReadError
-from cryotypes.formats.shared.declaration import reading_bytes, warn_if_cut
+from cryotypes.formats.shared.files import reading_bytes, warn_if_cut
 from cryotypes.formats.shared.star import _pieces, _squeeze
 
 if TYPE_CHECKING:

@@ -18,7 +18,8 @@ import polars as pl
 from cryotypes.conventions import decode_orientation, decode_shift
 from cryotypes.conventions._table import CISTEM
 from cryotypes.errors import ReadError
-from cryotypes.formats.shared.declaration import Format, Head, reading_bytes, warn_if_cut
+from cryotypes.formats.shared.declaration import Format, Head
+from cryotypes.formats.shared.files import reading_bytes, warn_if_cut
 from cryotypes.formats.shared.relion_project import to_pandas
 from cryotypes.names import strip_path_and_suffix
 

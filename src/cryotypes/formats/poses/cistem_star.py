@@ -30,8 +30,8 @@ from cryotypes.conventions import (
 )
 from cryotypes.conventions._table import CISTEM
 from cryotypes.errors import ReadError, WriteError
-from cryotypes.formats.shared.declaration import Format, Head, reading_bytes
-from cryotypes.formats.shared.files import writing_bytes
+from cryotypes.formats.shared.declaration import Format, Head
+from cryotypes.formats.shared.files import reading_bytes, writing_bytes
 from cryotypes.formats.shared.relion_project import has_labels, to_pandas, to_polars
 from cryotypes.formats.shared.star import Block, parse_star, write_star
 from cryotypes.loss import LossReport

@@ -22,8 +22,8 @@ import polars as pl
 
 from cryotypes.conventions._table import CRYOTYPES
 from cryotypes.errors import ReadError, WriteError
-from cryotypes.formats.shared.declaration import Format, Head, reading_bytes, warn_if_cut
-from cryotypes.formats.shared.files import writing_bytes
+from cryotypes.formats.shared.declaration import Format, Head
+from cryotypes.formats.shared.files import reading_bytes, warn_if_cut, writing_bytes
 from cryotypes.loss import LossReport
 
 from ._named_columns import (

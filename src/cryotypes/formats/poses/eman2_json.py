@@ -23,8 +23,8 @@ from cryotypes._sizes import TomogramSize, stated_size, tomogram_size
 from cryotypes.conventions import _table as conventions
 from cryotypes.conventions import decode_position, encode_position, rescale
 from cryotypes.errors import ReadError, WriteError
-from cryotypes.formats.shared.declaration import Format, Head, reading_bytes
-from cryotypes.formats.shared.files import refuse_overwrite, writing_bytes
+from cryotypes.formats.shared.declaration import Format, Head
+from cryotypes.formats.shared.files import reading_bytes, refuse_overwrite, writing_bytes
 from cryotypes.geometry._bounds import warn_outside
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix

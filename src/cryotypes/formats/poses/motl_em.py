@@ -27,7 +27,8 @@ from cryotypes.conventions import (
     encode_shift,
 )
 from cryotypes.errors import ReadError, WriteError
-from cryotypes.formats.shared.declaration import Format, Head, reading_bytes
+from cryotypes.formats.shared.declaration import Format, Head
+from cryotypes.formats.shared.files import reading_bytes
 from cryotypes.loss import LossReport
 
 from . import _fixed_columns

@@ -29,8 +29,8 @@ from cryotypes.conventions import (
 )
 from cryotypes.conventions._table import PYTOM
 from cryotypes.errors import ReadError, WriteError
-from cryotypes.formats.shared.declaration import XML_PROLOGUE, Format, Head, reading_bytes
-from cryotypes.formats.shared.files import writing_bytes
+from cryotypes.formats.shared.declaration import XML_PROLOGUE, Format, Head
+from cryotypes.formats.shared.files import reading_bytes, writing_bytes
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 

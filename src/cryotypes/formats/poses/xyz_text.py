@@ -13,8 +13,8 @@ import numpy as np
 import polars as pl
 
 from cryotypes.errors import ReadError, WriteError
-from cryotypes.formats.shared.declaration import Format, Head, reading_bytes, warn_if_cut
-from cryotypes.formats.shared.files import writing_bytes
+from cryotypes.formats.shared.declaration import Format, Head
+from cryotypes.formats.shared.files import reading_bytes, warn_if_cut, writing_bytes
 from cryotypes.formats.shared.rows import is_empty_list, warn_of_empty_list
 from cryotypes.loss import LossReport
 

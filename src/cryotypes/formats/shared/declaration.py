@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import warnings
-import zlib
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cryotypes.errors import GuessWarning, ReadError
+from .files import reading_bytes, suffix_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from pathlib import Path
 
 Kind = Literal["poses", "image", "projection_model"]
 HEAD_SIZE = 1 << 16
-_COMPRESSION = (".gz", ".bz2")
 # what may stand before the root of XML; nothing is tried twice, so that it takes linear time
 XML_PROLOGUE = r"\s*+(?:(?><\?.*?\?>)\s*+|(?><!--.*?-->)\s*+)*+"
 
@@ -68,73 +62,6 @@ class Head:
     def words(self) -> frozenset[bytes]:
         """The words of the data, as blanks and line ends part them."""
         return frozenset(self.data.split())
-
-
-def suffix_of(path: Path) -> str:
-    """Return the lower-case suffix without a compression's: ``.mrc`` of ``a.MRC.gz``."""
-    path = Path(path.name.lower())
-    return path.with_suffix("").suffix if path.suffix in _COMPRESSION else path.suffix
-
-
-def compression_of(path: Path) -> str:
-    """Return ``.gz``, ``.bz2`` or an empty string."""
-    suffix = path.suffix.lower()
-    return suffix if suffix in _COMPRESSION else ""
-
-
-@contextmanager
-def reading_bytes(path: Path) -> Iterator[Any]:
-    """Open for reading bytes, uncompressed; gzip and bzip2 are known by their content.
-
-    Raises
-    ------
-    OSError
-        Python's own, for a missing or unreadable file.
-    ReadError
-        If compressed data are damaged.
-    """
-    with path.open("rb") as file:
-        magic = file.read(3)
-        if magic[:2] != b"\x1f\x8b" and magic != b"BZh":
-            file.seek(0)
-            yield file
-            return
-    opener: Any = bz2.open if magic == b"BZh" else gzip.open
-    try:
-        with opener(path, "rb") as file:
-            yield file
-    except (EOFError, zlib.error) as error:
-        raise ReadError(f"damaged compressed file ({error})", path) from error
-    except OSError as error:
-        if error.errno is not None:  # the system's complaint, not that of the decompression
-            raise
-        raise ReadError(f"damaged compressed file ({error})", path) from error
-
-
-def warn_if_cut(text: bytes, path: Path) -> None:
-    """Warn of a text file that ends within a line: its last word may be half a word.
-
-    There are whole files without a last line end, so it is no error; but a number that lost its
-    last digits is still a number, and a row that lost its last columns may still be a row.
-
-    Parameters
-    ----------
-    text : bytes
-        The content, or the end of it.
-    path : Path
-
-    Warns
-    -----
-    GuessWarning
-    """
-    last = text[text.rfind(b"\n") + 1 :]
-    if last.strip() and not last.startswith(b"#"):
-        warnings.warn(
-            f"{path}: the file does not end with a line end; assumed that its last line is not "
-            "cut (if it is whole, end it with a new line)",
-            GuessWarning,
-            stacklevel=5,
-        )
 
 
 @dataclass(frozen=True)

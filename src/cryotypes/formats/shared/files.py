@@ -1,4 +1,4 @@
-"""Files are written aside and renamed: a failure or a kill leaves the old file."""
+"""Files: read uncompressed; written aside and renamed, so that a failure leaves the old one."""
 
 from __future__ import annotations
 
@@ -7,16 +7,86 @@ import errno
 import gzip
 import os
 import shutil
+import warnings
+import zlib
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
-from .declaration import compression_of
+from cryotypes.errors import GuessWarning, ReadError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+_COMPRESSION = (".gz", ".bz2")
 _LITTLE = 1 << 23  # bytes that are free where the next write fails
+
+
+def suffix_of(path: Path) -> str:
+    """Return the lower-case suffix without a compression's: ``.mrc`` of ``a.MRC.gz``."""
+    path = Path(path.name.lower())
+    return path.with_suffix("").suffix if path.suffix in _COMPRESSION else path.suffix
+
+
+def compression_of(path: Path) -> str:
+    """Return ``.gz``, ``.bz2`` or an empty string."""
+    suffix = path.suffix.lower()
+    return suffix if suffix in _COMPRESSION else ""
+
+
+@contextmanager
+def reading_bytes(path: Path) -> Iterator[Any]:
+    """Open for reading bytes, uncompressed; gzip and bzip2 are known by their content.
+
+    Raises
+    ------
+    OSError
+        Python's own, for a missing or unreadable file.
+    ReadError
+        If compressed data are damaged.
+    """
+    with path.open("rb") as file:
+        magic = file.read(3)
+        if magic[:2] != b"\x1f\x8b" and magic != b"BZh":
+            file.seek(0)
+            yield file
+            return
+    opener: Any = bz2.open if magic == b"BZh" else gzip.open
+    try:
+        with opener(path, "rb") as file:
+            yield file
+    except (EOFError, zlib.error) as error:
+        raise ReadError(f"damaged compressed file ({error})", path) from error
+    except OSError as error:
+        if error.errno is not None:  # the system's complaint, not that of the decompression
+            raise
+        raise ReadError(f"damaged compressed file ({error})", path) from error
+
+
+def warn_if_cut(text: bytes, path: Path) -> None:
+    """Warn of a text file that ends within a line: its last word may be half a word.
+
+    There are whole files without a last line end, so it is no error; but a number that lost its
+    last digits is still a number, and a row that lost its last columns may still be a row.
+
+    Parameters
+    ----------
+    text : bytes
+        The content, or the end of it.
+    path : Path
+
+    Warns
+    -----
+    GuessWarning
+    """
+    last = text[text.rfind(b"\n") + 1 :]
+    if last.strip() and not last.startswith(b"#"):
+        warnings.warn(
+            f"{path}: the file does not end with a line end; assumed that its last line is not "
+            "cut (if it is whole, end it with a new line)",
+            GuessWarning,
+            stacklevel=5,
+        )
 
 
 def refuse_overwrite(path: Path, overwrite: bool) -> None:

@@ -13,7 +13,7 @@ import pandas as pd
 
 from cryotypes.errors import ReadError, WriteError
 
-from .declaration import reading_bytes
+from .files import reading_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence

@@ -10,7 +10,8 @@ import polars as pl
 
 from cryotypes.errors import GuessWarning, ReadError
 
-from .declaration import Head, reading_bytes, warn_if_cut
+from .declaration import Head
+from .files import reading_bytes, warn_if_cut
 from .star import _squeeze
 
 if TYPE_CHECKING:

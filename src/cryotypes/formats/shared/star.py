@@ -19,7 +19,7 @@ import polars as pl
 
 from cryotypes.errors import ReadError, WriteError
 
-from .declaration import reading_bytes, warn_if_cut
+from .files import reading_bytes, warn_if_cut
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping

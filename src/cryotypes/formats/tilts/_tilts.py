@@ -14,7 +14,7 @@ from cryotypes._sizes import tomogram_size
 from cryotypes.conventions import decode_tilts
 from cryotypes.errors import GuessWarning, ReadError, WriteError
 from cryotypes.formats.shared import mrc_header as mrc_header
-from cryotypes.formats.shared.declaration import reading_bytes, warn_if_cut
+from cryotypes.formats.shared.files import reading_bytes, warn_if_cut
 from cryotypes.loss import by_weight
 from cryotypes.names import strip_path_and_suffix
 from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels

@@ -24,8 +24,8 @@ from cryotypes.conventions import _table as conventions
 from cryotypes.conventions import decode_tilts, encode_tilts, rescale
 from cryotypes.errors import LossWarning, ReadError, WriteError
 from cryotypes.formats.poses.eman2_json import experiment_of
-from cryotypes.formats.shared.declaration import Format, reading_bytes
-from cryotypes.formats.shared.files import refuse_overwrite, writing_bytes
+from cryotypes.formats.shared.declaration import Format
+from cryotypes.formats.shared.files import reading_bytes, refuse_overwrite, writing_bytes
 from cryotypes.formats.shared.json_points import shown
 from cryotypes.loss import LossReport
 from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels

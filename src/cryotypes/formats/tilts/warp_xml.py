@@ -25,8 +25,8 @@ import pandas as pd
 from cryotypes.conventions import _table as conventions
 from cryotypes.conventions import decode_tilts, encode_tilts
 from cryotypes.errors import GuessWarning, LossWarning, ReadError, WriteError
-from cryotypes.formats.shared.declaration import XML_PROLOGUE, Format, Head, reading_bytes
-from cryotypes.formats.shared.files import writing_bytes
+from cryotypes.formats.shared.declaration import XML_PROLOGUE, Format, Head
+from cryotypes.formats.shared.files import reading_bytes, writing_bytes
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels

@@ -25,14 +25,8 @@ from cryotypes.formats.images._image_data import (
 )
 from cryotypes.formats.images._raw_image import read_through
 from cryotypes.formats.shared import mrc_header as mrc_header
-from cryotypes.formats.shared.declaration import (
-    Format,
-    Head,
-    compression_of,
-    reading_bytes,
-    suffix_of,
-)
-from cryotypes.formats.shared.files import writing_bytes
+from cryotypes.formats.shared.declaration import Format, Head
+from cryotypes.formats.shared.files import compression_of, reading_bytes, suffix_of, writing_bytes
 from cryotypes.names import strip_path_and_suffix
 
 if TYPE_CHECKING:

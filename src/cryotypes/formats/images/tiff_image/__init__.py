@@ -24,8 +24,8 @@ from cryotypes.formats.images._image_data import (
     sliceable,
     target_dtype,
 )
-from cryotypes.formats.shared.declaration import Format, Head, compression_of
-from cryotypes.formats.shared.files import writing
+from cryotypes.formats.shared.declaration import Format, Head
+from cryotypes.formats.shared.files import compression_of, writing
 from cryotypes.names import strip_path_and_suffix
 
 from . import _tags as tiff_tags

@@ -22,8 +22,8 @@ from cryotypes.conventions import _table as conventions
 from cryotypes.conventions import decode_position, encode_position
 from cryotypes.errors import GuessWarning, ReadError, WriteError
 from cryotypes.formats.poses._particles import Particles, join_poses, lose_features, to_posesets
-from cryotypes.formats.shared.declaration import Format, Head, reading_bytes
-from cryotypes.formats.shared.files import writing_bytes
+from cryotypes.formats.shared.declaration import Format, Head
+from cryotypes.formats.shared.files import reading_bytes, writing_bytes
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 

@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from cryotypes.errors import ReadError
-from cryotypes.formats.shared.declaration import reading_bytes
+from cryotypes.formats.shared.files import reading_bytes
 from cryotypes.formats.tilts._tilts import number
 
 if TYPE_CHECKING:

@@ -230,6 +230,9 @@ def test_columns_that_are_absent(save, tmp_path):
     flat = read(save(without(STAR, "cisTEMAngleTheta", "cisTEMAnglePhi")))[0]
     expected = Rotation.from_euler("z", 70, degrees=True).inv()
     assert (expected.inv() * flat.orientation[0]).magnitude() < 1e-9
+    angles = "data_\nloop_\n_cisTEMAnglePhi\n_cisTEMAngleTheta\n_cisTEMAnglePsi\n1 2 3\n4 5 6\n"
+    with pytest.warns(GuessWarning, match="no positions"):
+        assert read(save(angles))[0].features.shape == (2, 0)
     none = read(save(without(STAR, "cisTEMAngleTheta", "cisTEMAnglePhi", psi)))[0]
     assert none.orientation is None
     stack = read(save(without(STAR, "cisTEMOriginalImageFilename"), "b.star"))

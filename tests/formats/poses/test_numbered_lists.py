@@ -515,6 +515,10 @@ def test_old_stopgap_lists(save):
     assert poses.orientation is None
     assert poses.experiment_id == "7"
     assert list(poses.features.columns) == ["mark"]
+    bare = (
+        "data_stopgap_motivelist\nloop_\n_orig_z\n_orig_x\n_orig_y\n_tomo_num\n3 1 2 7\n6 4 5 7\n"
+    )
+    assert read("stopgap", save(bare))[0].features.shape == (2, 0)
 
 
 # --- tomograms' names ---

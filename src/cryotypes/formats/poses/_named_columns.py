@@ -20,6 +20,7 @@ from cryotypes.conventions import (
 )
 from cryotypes.conventions._table import CRYOTYPES, RELION_3_0
 from cryotypes.errors import GuessWarning, ReadError, WriteError
+from cryotypes.formats.shared.tables import to_pandas, to_polars
 from cryotypes.names import strip_path_and_suffix
 
 from ._particles import MULTIPLY, Particles, factorize, to_posesets
@@ -261,10 +262,7 @@ def _check_norms(quaternions: Floats, path: Path) -> None:
 
 
 def _features(table: pl.DataFrame, used: set[str], named: Named) -> pd.DataFrame:
-    from cryotypes.formats.shared.relion_project import to_pandas
-
-    rest = table.select(pl.exclude(sorted(used)))
-    features = to_pandas(rest, pd.RangeIndex(table.height))
+    features = to_pandas(table, without=used)
     if named.own:
         features.columns = pd.Index([str(c).removeprefix(PREFIX) for c in features.columns])
     return features
@@ -284,8 +282,6 @@ def encode(particles: Particles, euler: bool, path: Path) -> pl.DataFrame:
     WriteError
         If two features have one name.
     """
-    from cryotypes.formats.shared.relion_project import to_polars
-
     series: list[pl.Series] = []
 
     def add(names: Sequence[str], values: Any) -> None:

@@ -20,7 +20,7 @@ from cryotypes.conventions._table import CISTEM
 from cryotypes.errors import ReadError
 from cryotypes.formats.shared.declaration import Format, Head
 from cryotypes.formats.shared.files import reading_bytes, warn_if_cut
-from cryotypes.formats.shared.relion_project import to_pandas
+from cryotypes.formats.shared.tables import to_pandas
 from cryotypes.names import strip_path_and_suffix
 
 from ._particles import Particles, to_posesets
@@ -98,7 +98,7 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> list[PoseSet]:
         spacing=np.full(n, float(pixel_spacing or 0)),
         shift=decode_shift(written, CISTEM.offset, pixel_spacing or 1.0),
         orientation=decode_orientation(angles, CISTEM.turn),
-        features=to_pandas(table.drop("psi", "theta", "phi", "shx", "shy")),
+        features=to_pandas(table, without=("psi", "theta", "phi", "shx", "shy")),
         located=False,
     )
     comments = [line.decode("utf-8", errors="replace") for line in _COMMENT.findall(raw)]

@@ -32,8 +32,8 @@ from cryotypes.conventions._table import CISTEM
 from cryotypes.errors import ReadError, WriteError
 from cryotypes.formats.shared.declaration import Format, Head
 from cryotypes.formats.shared.files import reading_bytes, writing_bytes
-from cryotypes.formats.shared.relion_project import has_labels, to_pandas, to_polars
-from cryotypes.formats.shared.star import Block, parse_star, write_star
+from cryotypes.formats.shared.star import Block, has_labels, parse_star, write_star
+from cryotypes.formats.shared.tables import to_pandas, to_polars
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 
@@ -121,7 +121,7 @@ def read(
         spacing=rows.spacing,
         shift=shift,
         orientation=None if angles is None else decode_orientation(angles, CISTEM.turn),
-        features=to_pandas(rows.table.select(pl.exclude(sorted(rows.used)))),
+        features=to_pandas(rows.table, without=rows.used),
         located=position is not None,
     )
     metadata = {

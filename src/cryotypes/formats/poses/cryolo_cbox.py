@@ -19,7 +19,6 @@ import polars as pl
 from cryotypes.conventions import _table as conventions
 from cryotypes.conventions import decode_position, encode_position
 from cryotypes.errors import ReadError
-from cryotypes.formats.shared import relion_project
 from cryotypes.formats.shared.declaration import Format, Head
 from cryotypes.formats.shared.files import writing_bytes
 from cryotypes.formats.shared.rows import (
@@ -29,7 +28,14 @@ from cryotypes.formats.shared.rows import (
     read_list,
     read_numbers,
 )
-from cryotypes.formats.shared.star import Block, find_block_names, read_star, write_star
+from cryotypes.formats.shared.star import (
+    Block,
+    describe_blocks,
+    find_block_names,
+    read_star,
+    write_star,
+)
+from cryotypes.formats.shared.tables import block_of, content_of, to_pandas, to_polars
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 
@@ -102,7 +108,7 @@ def _read_star(path: Path, spacing: float) -> tuple[Particles, dict[str, Any]]:
     if len(found) != 1 or needed.difference(found[0].table.columns):
         raise ReadError(
             f"expected one block 'cryolo' with {', '.join(sorted(needed))}, found "
-            f"{relion_project.describe_blocks(blocks)}",
+            f"{describe_blocks(blocks)}",
             path,
         )
     table = found[0].table
@@ -115,9 +121,9 @@ def _read_star(path: Path, spacing: float) -> tuple[Particles, dict[str, Any]]:
         "dialect": "star",
         "ndim": 2 if z is None else 3,
         "labels": table.columns,
-        "blocks": {b.name: None if b is found[0] else relion_project.content_of(b) for b in blocks},
+        "blocks": {b.name: None if b is found[0] else content_of(b) for b in blocks},
     }
-    rest = relion_project.to_pandas(table.select(pl.exclude(_POSITION)))
+    rest = to_pandas(table, without=_POSITION)
     return _particles(corners, np.column_stack(sizes), rest, path, spacing), metadata
 
 
@@ -226,9 +232,7 @@ def _table(
     own = metadata.get("labels", _LABELS) if metadata.get("dialect") == "star" else _LABELS
     z = [] if flat else [_POSITION[2]]
     features = particles.features if particles.features is not None else pd.DataFrame()
-    rest = relion_project.to_polars(
-        features.drop(columns=[n for n in _taken(box_size) if n in features])
-    )
+    rest = to_polars(features.drop(columns=[n for n in _taken(box_size) if n in features]))
     columns: dict[str, pl.Series] = {}
     for i, name in enumerate(_POSITION[:2]):
         columns[name] = pl.Series(name, corners[:, i])
@@ -256,7 +260,7 @@ def _blocks(
     own = Block("cryolo", table)
     contents = metadata.get("blocks")
     if contents:
-        return [own if c is None else relion_project.block_of(n, c) for n, c in contents.items()]
+        return [own if c is None else block_of(n, c) for n, c in contents.items()]
     version = Block("global", pl.DataFrame({"cbox_format_version": ["1.0"]}), loop=False)
     slices = np.unique(z) if not flat else np.zeros(0)
     return [version, own, Block("cryolo_include", pl.DataFrame({"slice_index": slices}))]

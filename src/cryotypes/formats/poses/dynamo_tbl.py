@@ -25,7 +25,7 @@ from cryotypes.conventions import (
     encode_shift,
 )
 from cryotypes.formats.shared.declaration import Format, Head
-from cryotypes.formats.shared.relion_project import to_pandas
+from cryotypes.formats.shared.tables import to_pandas
 from cryotypes.loss import LossReport
 
 from . import _fixed_columns
@@ -118,7 +118,7 @@ def read(
         orientation=decode_orientation(
             _fixed_columns.vectors(columns, ANGLES, path), CONVENTION.turn
         ),
-        features=to_pandas(table.select(pl.exclude(sorted(_POSE)))),
+        features=to_pandas(table, without=_POSE),
     )
     metadata = {
         "format": NAME,

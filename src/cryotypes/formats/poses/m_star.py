@@ -26,10 +26,10 @@ from cryotypes.conventions import (
     factor,
 )
 from cryotypes.errors import ReadError, WriteError
-from cryotypes.formats.shared import relion_project
 from cryotypes.formats.shared.declaration import Format
 from cryotypes.formats.shared.files import writing_bytes
-from cryotypes.formats.shared.star import Block, read_star, write_star
+from cryotypes.formats.shared.star import Block, has_labels, read_star, write_star
+from cryotypes.formats.shared.tables import to_pandas, to_polars
 from cryotypes.loss import LossReport
 
 from ._particles import Particles, factorize, join_poses, lose_features, to_posesets
@@ -53,7 +53,7 @@ KEEPS = frozenset({"position", "orientation", "experiment_id", "features"})
 
 def sniff(head: Head) -> bool:
     """STAR text with M's coordinates."""
-    return relion_project.has_labels(head, "wrpCoordinateX1")
+    return has_labels(head, "wrpCoordinateX1")
 
 
 def read(path: Path, *, pixel_spacing: float | None = None) -> list[PoseSet]:
@@ -100,9 +100,7 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> list[PoseSet]:
         codes=codes,
         spacing=np.full(table.height, float(pixel_spacing)),
         orientation=None if angles is None else decode_orientation(angles, conventions.M.turn),
-        features=relion_project.to_pandas(
-            table.select(pl.exclude(sorted(used & set(table.columns))))
-        ),
+        features=to_pandas(table, without=used),
     )
     metadata = {"format": "m-star", "labels": table.columns, "block": block.name}
     return to_posesets(particles, path, metadata)
@@ -157,7 +155,7 @@ def write(data: list[PoseSet], path: Path, *, overwrite: bool = False) -> LossRe
     labels = [label for m in particles.metadata for label in m.get("labels", [])]
     rest = features.drop(columns=[c for c in features if c in columns])
     lose_features(particles, [str(c) for c in features.columns], report)
-    table = pl.concat([pl.DataFrame(columns), relion_project.to_polars(rest)], how="horizontal")
+    table = pl.concat([pl.DataFrame(columns), to_polars(rest)], how="horizontal")
     known = [label for label in dict.fromkeys(labels) if label in table.columns]
     table = table.select([*known, *[c for c in table.columns if c not in known]])
     block = next((m["block"] for m in particles.read if "block" in m), "")

@@ -28,8 +28,8 @@ from cryotypes.conventions import (
 )
 from cryotypes.errors import ReadError, WriteError
 from cryotypes.formats.shared.declaration import Format, Head
-from cryotypes.formats.shared.relion_project import to_pandas
 from cryotypes.formats.shared.star import find_block_names, read_star
+from cryotypes.formats.shared.tables import to_pandas
 from cryotypes.loss import LossReport
 
 from . import _fixed_columns
@@ -113,7 +113,7 @@ def read(
         spacing=spacing,
         shift=_shift(table, spacing, path),
         orientation=_orientation(table, path),
-        features=to_pandas(table.select(pl.exclude(sorted(_POSE)))),
+        features=to_pandas(table, without=_POSE),
     )
     metadata = {
         "format": NAME,

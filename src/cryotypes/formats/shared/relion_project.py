@@ -1,4 +1,4 @@
-"""What RELION's files share: the project directory, sizes of tomograms, tables as pandas."""
+"""What RELION's files share: the project directory, and the sizes of tomograms."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-import polars as pl
-
 from cryotypes._sizes import is_size
 from cryotypes.errors import ReadError
 
-from .star import Block, read_star
+from .star import has_labels, read_star
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from os import PathLike
 
     from .declaration import Head
@@ -59,11 +56,6 @@ def project_directory(path: Path) -> Path:
         if any((parent / mark).exists() for mark in ("default_pipeline.star", ".gui_projectdir")):
             return parent
     return folder
-
-
-def has_labels(head: Head, *labels: str) -> bool:
-    """Whether a head is STAR text with at least one of these labels."""
-    return b"data_" in head.data and any(f"_{label}".encode() in head.words for label in labels)
 
 
 def is_optimisation_set(head: Head) -> bool:
@@ -153,58 +145,3 @@ def _tomogram(row: Mapping[str, Any]) -> Tomogram:
         dimensions=size if is_size(size) else None,  # type: ignore[arg-type]
         pixel_spacing=float(spacing) if is_size([spacing], 1) else 0.0,  # type: ignore[arg-type]
     )
-
-
-def to_pandas(table: pl.DataFrame, index: Any = None) -> pd.DataFrame:
-    """Turn a table into pandas, numbers without copying, whole numbers staying whole."""
-    columns = {name: _pandas_values(table[name]) for name in table.columns}
-    return pd.DataFrame(columns, index=pd.RangeIndex(table.height) if index is None else index)
-
-
-def _pandas_values(column: pl.Series) -> Any:
-    if column.null_count() and column.dtype.is_integer():
-        return pd.array(column.to_list(), dtype="Int64")
-    return column.to_numpy()
-
-
-def to_polars(table: pd.DataFrame) -> pl.DataFrame:
-    """Turn a pandas table into polars; whatever is neither number nor text becomes text."""
-    return pl.DataFrame([_polars_column(str(name), table[name]) for name in table.columns])
-
-
-def _polars_column(name: str, column: pd.Series[Any]) -> pl.Series:
-    if pd.api.types.is_bool_dtype(column.dtype):
-        return pl.Series(name, column.to_list(), dtype=pl.Boolean)
-    if pd.api.types.is_integer_dtype(column.dtype) and column.hasnans:
-        return pl.Series(name, [None if v is pd.NA else int(v) for v in column], dtype=pl.Int64)
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        values = column.to_numpy()
-        return pl.Series(name, values if values.dtype != object else values.astype(float))
-    missing = column.isna().to_numpy()
-    texts = [
-        None if gone else str(value)
-        for gone, value in zip(missing, column.to_numpy(dtype=object), strict=True)
-    ]
-    return pl.Series(name, texts, dtype=pl.String)
-
-
-def block_of(name: str, content: Mapping[str, Any] | pd.DataFrame) -> Block:
-    """Make a block from metadata: a dict becomes a list, a DataFrame a loop."""
-    if isinstance(content, pd.DataFrame):
-        return Block(name, to_polars(content))
-    return Block(name, pl.DataFrame({key: [value] for key, value in content.items()}), loop=False)
-
-
-def content_of(block: Block) -> dict[str, Any] | pd.DataFrame:
-    """Turn a block into what metadata hold: a dict for a list, a DataFrame for a loop."""
-    return to_pandas(block.table) if block.loop else block.row
-
-
-def describe_blocks(blocks: Iterable[Block]) -> str:
-    """Say in words which blocks a file has."""
-    parts = [
-        f"{block.name!r} ({', '.join(block.table.columns[:3])}, …)"
-        for block in blocks
-        if block.table.width
-    ]
-    return " and ".join(parts) or "nothing"

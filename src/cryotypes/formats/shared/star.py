@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from .declaration import Head
+
 PIECE = 8 << 20  # bytes parsed at a time
 
 # Labels whose values are text even where they look like numbers ("001" is a name).
@@ -65,6 +67,21 @@ class Block:
     def row(self) -> dict[str, Any]:
         """The only row of a list block."""
         return self.table.row(0, named=True) if self.table.height else {}
+
+
+def has_labels(head: Head, *labels: str) -> bool:
+    """Whether a head is STAR text with at least one of these labels."""
+    return b"data_" in head.data and any(f"_{label}".encode() in head.words for label in labels)
+
+
+def describe_blocks(blocks: Iterable[Block]) -> str:
+    """Say in words which blocks a file has."""
+    parts = [
+        f"{block.name!r} ({', '.join(block.table.columns[:3])}, …)"
+        for block in blocks
+        if block.table.width
+    ]
+    return " and ".join(parts) or "nothing"
 
 
 def read_star(path: Path, only: Iterable[str] | None = None) -> list[Block]:

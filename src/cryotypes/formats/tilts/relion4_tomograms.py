@@ -28,7 +28,8 @@ from cryotypes.errors import GuessWarning, LossWarning, ReadError, WriteError
 from cryotypes.formats.shared import relion_project
 from cryotypes.formats.shared.declaration import Format
 from cryotypes.formats.shared.files import writing_bytes
-from cryotypes.formats.shared.star import Block, read_star, write_star
+from cryotypes.formats.shared.star import Block, describe_blocks, has_labels, read_star, write_star
+from cryotypes.formats.shared.tables import to_pandas, to_polars
 from cryotypes.loss import LossReport
 from cryotypes.names import spans
 from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels
@@ -62,10 +63,10 @@ _NEEDED = (
 
 def sniff(head: Head) -> bool:
     """STAR text with projection matrices, or the list that stands above many of them."""
-    return relion_project.has_labels(head, ROWS[0]) or (
-        relion_project.has_labels(head, _COUNT)
-        and relion_project.has_labels(head, _STACK)
-        and not relion_project.has_labels(head, _SERIES_FILE, "rlnTomoYTilt")
+    return has_labels(head, ROWS[0]) or (
+        has_labels(head, _COUNT)
+        and has_labels(head, _STACK)
+        and not has_labels(head, _SERIES_FILE, "rlnTomoYTilt")
     )
 
 
@@ -165,7 +166,7 @@ class _Reading:
     def _listing(self, blocks: Mapping[str, Block]) -> list[dict[str, Any]]:
         block = blocks.get(_GLOBAL)
         if block is None or "rlnTomoName" not in block.table:
-            found = relion_project.describe_blocks(blocks.values())
+            found = describe_blocks(blocks.values())
             raise ReadError(
                 f"expected tomograms in a block 'global' with rlnTomoName, found {found}", self.path
             )
@@ -210,7 +211,7 @@ class _Reading:
         if np.abs(found.magnification - 1).max(initial=0) > 1e-4:
             part[MAGNIFICATION] = found.magnification
         taken = {*part.columns, MAGNIFICATION, *ROWS}
-        rest = relion_project.to_pandas(table.select(c for c in table.columns if c not in taken))
+        rest = to_pandas(table, without=taken)
         return pd.concat([part, rest], axis=1)
 
     def _matrices(self, block: Block) -> Floats:
@@ -500,7 +501,7 @@ def _table(part: pd.DataFrame, sizes: Mapping[str, Any]) -> pl.DataFrame:
     left = [*_tilts.STANDARD, _tilts.INDEX, MAGNIFICATION, *ROWS]
     rest = part.drop(columns=left, errors="ignore").reset_index(drop=True)
     rest = rest.loc[:, ~rest.isna().all()] if len(rest) else rest
-    return pl.concat([pl.DataFrame(written), relion_project.to_polars(rest)], how="horizontal")
+    return pl.concat([pl.DataFrame(written), to_polars(rest)], how="horizontal")
 
 
 def _plain(value: float) -> str:

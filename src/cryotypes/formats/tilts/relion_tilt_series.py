@@ -25,7 +25,8 @@ from cryotypes.errors import GuessWarning, ReadError, WriteError
 from cryotypes.formats.shared import relion_project
 from cryotypes.formats.shared.declaration import Format
 from cryotypes.formats.shared.files import refuse_overwrite, writing_bytes
-from cryotypes.formats.shared.star import Block, read_star, write_star
+from cryotypes.formats.shared.star import Block, describe_blocks, has_labels, read_star, write_star
+from cryotypes.formats.shared.tables import to_pandas, to_polars
 from cryotypes.loss import LossReport
 from cryotypes.names import spans
 from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels
@@ -57,9 +58,9 @@ _STANDARD = [
 
 def sniff(head: Head) -> bool:
     """STAR text with tilt angles or a list of tilt series; or an optimisation set."""
-    return relion_project.has_labels(
+    return has_labels(
         head, SERIES_FILE, NOMINAL_TILT, ANGLES[1], "rlnTomoTomogramsFile"
-    ) and not relion_project.has_labels(head, "rlnTomoProjX")
+    ) and not has_labels(head, "rlnTomoProjX")
 
 
 def read(
@@ -116,7 +117,7 @@ def read(
         if block is None:
             raise ReadError(
                 f"expected tilt series ({SERIES_FILE} or {ANGLES[1]}), found the blocks "
-                f"{relion_project.describe_blocks(blocks)}",
+                f"{describe_blocks(blocks)}",
                 path,
             )
         row = _row_of_series(path) or {"rlnTomoName": block.name or path.stem}
@@ -224,7 +225,7 @@ class _Assembly:
             )
         empty = pl.DataFrame({name: [] for name in _STANDARD})
         joined = pl.concat(tables, how="diagonal_relaxed") if tables else empty
-        model = relion_project.to_pandas(joined)
+        model = to_pandas(joined)
         rows = [(str(row["rlnTomoName"]), row, path, block) for row, path, block in series]
         sizes = {
             name: tuple(int(row[label]) for label in SIZES)
@@ -437,7 +438,7 @@ def _series_table(part: pd.DataFrame, path: Path) -> pl.DataFrame:
     written = dict(zip([*ANGLES, *SHIFTS], [*angles.T, *offsets.T], strict=True))
     if NOMINAL_TILT not in rest:
         written = {NOMINAL_TILT: angles[:, 1], **written}
-    return pl.concat([relion_project.to_polars(rest), pl.DataFrame(written)], how="horizontal")
+    return pl.concat([to_polars(rest), pl.DataFrame(written)], how="horizontal")
 
 
 def _list_row(

@@ -18,10 +18,10 @@ import polars as pl
 from cryotypes.conventions import _table as conventions
 from cryotypes.conventions import decode_tilts, encode_tilts
 from cryotypes.errors import GuessWarning, ReadError, WriteError
-from cryotypes.formats.shared import relion_project
 from cryotypes.formats.shared.declaration import Format, Head
 from cryotypes.formats.shared.files import writing_bytes
-from cryotypes.formats.shared.star import Block, read_star, write_star
+from cryotypes.formats.shared.star import Block, has_labels, read_star, write_star
+from cryotypes.formats.shared.tables import to_pandas, to_polars
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels
@@ -44,7 +44,7 @@ _ROWS = {True: conventions.WARP_TILTS, False: conventions.WARP_TILTS_NOT_INVERTE
 
 def sniff(head: Head) -> bool:
     """STAR text with Warp's label of tilt angles."""
-    return relion_project.has_labels(head, TILT)
+    return has_labels(head, TILT)
 
 
 def read(
@@ -120,9 +120,7 @@ def read(
     model[Labels.SOURCE] = pd.Series([str(path)] * len(model), dtype=object)
     model[_tilts.INDEX] = np.arange(len(model))
     ours = {label: column for column, label in COLUMNS.items()}
-    rest = relion_project.to_pandas(table.drop([TILT, AXIS, *OFFSETS], strict=False)).rename(
-        columns=ours
-    )
+    rest = to_pandas(table, without=(TILT, AXIS, *OFFSETS)).rename(columns=ours)
     clash = [
         str(column) for column in rest.columns if column in model or list(rest).count(column) > 1
     ]
@@ -207,7 +205,7 @@ def write(
         report.assumed["columns"] = f"nothing; Warp will ask for {', '.join(missing)}"
     _tilts.lose_columns(data, [str(name) for name in names], report)
     table = pl.concat(
-        [relion_project.to_polars(rest.reset_index(drop=True)), pl.DataFrame(written)],
+        [to_polars(rest.reset_index(drop=True)), pl.DataFrame(written)],
         how="horizontal",
     )
     if "wrpMovieName" in table:

@@ -38,8 +38,9 @@ from cryotypes.formats.poses._particles import (
 )
 from cryotypes.formats.shared import relion_project
 from cryotypes.formats.shared.declaration import Format, Head
-from cryotypes.formats.shared.star import Block, read_star
+from cryotypes.formats.shared.star import Block, describe_blocks, has_labels, read_star
 from cryotypes.formats.shared.strangers import other_star
+from cryotypes.formats.shared.tables import content_of, to_pandas
 from cryotypes.names import strip_path_and_suffix
 
 from . import _labels as labels
@@ -69,10 +70,10 @@ _PARTICLE_LABELS = (
 def sniff(head: Head) -> bool:
     """STAR text with coordinates, angles or image names; or a file that names one."""
     if other_star(head) is not None:  # of these, only an optimiser names particles
-        return relion_project.has_labels(head, relion_project.DATA_FILE)
-    if relion_project.has_labels(head, "rlnTomoTiltSeriesStarFile", "rlnTomoNominalStageTiltAngle"):
+        return has_labels(head, relion_project.DATA_FILE)
+    if has_labels(head, "rlnTomoTiltSeriesStarFile", "rlnTomoNominalStageTiltAngle"):
         return False
-    return relion_project.has_labels(
+    return has_labels(
         head,
         *_PARTICLE_LABELS,
         *FILE_LABELS,
@@ -158,7 +159,7 @@ def read(
         "experiment_label": rows.experiment_label,
         "ndim": 3 if rows.centred or "rlnCoordinateZ" in particles.table else 2,
         "particles": particles.name,
-        "blocks": {b.name: relion_project.content_of(b) for b in blocks if b is not particles},
+        "blocks": {b.name: content_of(b) for b in blocks if b is not particles},
     }
     return rows.posesets(metadata)
 
@@ -177,9 +178,7 @@ def _followed(
 ) -> tuple[Path, str | PathLike[str] | None]:
     """Find the particles, and the tomograms, that an optimisation set or an optimiser names."""
     head = Head.of(path)
-    naming = relion_project.is_optimisation_set(head) or relion_project.has_labels(
-        head, relion_project.DATA_FILE
-    )
+    naming = relion_project.is_optimisation_set(head) or has_labels(head, relion_project.DATA_FILE)
     entries = relion_project.read_optimisation_set(path) if naming else {}
     if relion_project.DATA_FILE in entries:
         named = entries.get(relion_project.TOMOGRAMS_FILE)
@@ -205,7 +204,7 @@ def _particle_block(blocks: list[Block], path: Path) -> Block:
     if not found:
         raise ReadError(
             f"expected particles (rlnCoordinateX, rlnAngleRot, …), found the blocks "
-            f"{relion_project.describe_blocks(blocks)}",
+            f"{describe_blocks(blocks)}",
             path,
         )
     if len(found) > 1:
@@ -507,7 +506,6 @@ class _Rows:
         self.used.difference_update(labels.SUBTOMOGRAM)  # a feature all the same
         orientation = compose(frame, self.orientation(labels.ANGLES))
         shift = self.shift(frame)
-        rest = self.table.select(pl.exclude(sorted(self.used)))
         particles = Particles(
             position=position,
             experiments=self.names,
@@ -515,7 +513,7 @@ class _Rows:
             spacing=self.spacing,
             shift=shift,
             orientation=orientation,
-            features=relion_project.to_pandas(rest, pd.RangeIndex(self.table.height)),
+            features=to_pandas(self.table, without=self.used),
             located=self.located,
         )
         sizes: dict[tuple[str, float], TomogramSize] = {}

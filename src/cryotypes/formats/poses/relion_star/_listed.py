@@ -16,7 +16,7 @@ from cryotypes.errors import ReadError
 from cryotypes.formats.poses import eman_box
 from cryotypes.formats.shared import relion_project
 from cryotypes.formats.shared.rows import read_list, read_numbers
-from cryotypes.formats.shared.star import Block, read_star
+from cryotypes.formats.shared.star import Block, describe_blocks, read_star
 
 from . import _labels as labels
 
@@ -103,9 +103,7 @@ def _particles(
     holding = [b.table for b in blocks if not coordinates.isdisjoint(b.table.columns)]
     if len(holding) != 1:
         expected = "one block with rlnCoordinateX or rlnCenteredCoordinateXAngst"
-        raise ReadError(
-            f"expected {expected}, found {relion_project.describe_blocks(blocks)}", found
-        )
+        raise ReadError(f"expected {expected}, found {describe_blocks(blocks)}", found)
     optics = next((b.table for b in blocks if b.name == "optics"), None)
     return _named(holding[0], experiment, name), optics
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from cryotypes.conventions import rescale
 from cryotypes.errors import GuessWarning, WriteError
-from cryotypes.formats.shared import relion_project
+from cryotypes.formats.shared.tables import to_polars
 
 from . import _labels as labels
 
@@ -281,7 +281,7 @@ class Optics:
         frame = pd.DataFrame([group.row for group in self.groups])
         if self.dialect.optics:
             self.writer.features = self.writer.features.drop(columns=labels.GROUP, errors="ignore")
-            return relion_project.to_polars(frame), {labels.GROUP: numbers}
+            return to_polars(frame), {labels.GROUP: numbers}
         as_read = any(m.get("blocks", {}).get("optics") is not None for m in self.writer.metadata)
         if not as_read:
             frame = frame.drop(columns=[labels.GROUP, labels.GROUP_NAME], errors="ignore")
@@ -289,5 +289,5 @@ class Optics:
         positions = {group.number: i for i, group in enumerate(self.groups)}
         index = [positions[int(number)] for number in numbers]
         merged = frame.iloc[index].drop(columns=[c for c in frame if c in features.columns])
-        columns = relion_project.to_polars(merged)
+        columns = to_polars(merged)
         return None, {name: columns[name] for name in columns.columns}

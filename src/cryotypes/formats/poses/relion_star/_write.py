@@ -24,6 +24,7 @@ from cryotypes.formats.poses._particles import account_for_positions, metadata_f
 from cryotypes.formats.shared import relion_project
 from cryotypes.formats.shared.files import writing_bytes
 from cryotypes.formats.shared.star import Block, write_star
+from cryotypes.formats.shared.tables import block_of, to_polars
 from cryotypes.geometry._bounds import warn_outside
 from cryotypes.loss import LossReport
 from cryotypes.poseset._operations import changed
@@ -278,7 +279,7 @@ class _Writer:
         """Return the file's blocks in order, that of the particles last."""
         pose = self._pose_columns()
         rows = self._rows()
-        features = relion_project.to_polars(self.features)
+        features = to_polars(self.features)
         self.features = self.features.iloc[:, :0]  # all of it once is enough to hold
         names = {n: "_".join(n.split()) or "unnamed" for n in features.columns}
         features = features.rename(names)
@@ -311,7 +312,7 @@ class _Writer:
             blocks = {
                 n: b for n, b in ((n, self._before_5(b)) for n, b in blocks.items()) if len(b)
             }
-        return [relion_project.block_of(name, content) for name, content in blocks.items()]
+        return [block_of(name, content) for name, content in blocks.items()]
 
     def _before_5(self, block: Any) -> Any:
         """Leave out what only RELION 5 knows; other readers take it for something else."""

@@ -30,6 +30,24 @@ def demo(tmp_path_factory):
     return folder
 
 
+def run(code: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-W", "ignore::cryotypes.LossWarning", "-c", code],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},  # the package tested here
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_script_that_type_checkers_pass_runs(demo):
+    script = Path(__file__).parent / "typing" / "user_script.py"
+    result = run(script.read_text(), demo)
+    assert result.returncode == 0, result.stderr
+    assert "TS_01 1 True" in result.stdout
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_python_runs_and_prints_what_the_page_shows(page, demo):
     text = page.read_text()
@@ -40,14 +58,7 @@ def test_python_runs_and_prints_what_the_page_shows(page, demo):
     for source, shown in code:
         for leftover in demo.glob("*.star"):
             leftover.unlink()
-        result = subprocess.run(
-            [sys.executable, "-W", "error", "-W", "ignore::cryotypes.LossWarning", "-c", source],
-            cwd=demo,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},  # the package tested here
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        result = run(source, demo)
         assert result.returncode == 0, result.stderr
         if shown is not None:
             assert result.stdout == shown

@@ -24,6 +24,7 @@ LAYERS = [
         "loss",
         "_sizes",
         "_lazy",
+        "_typed",
         "_check",
         "_progress",
         "_option_text",

@@ -14,8 +14,6 @@ What the operations return, and `statistics`, `contrast_limits`, `central_slice`
 PoseSet 'TS_01': 1 particle, 10 Å/px, no shift, no orientation
 """
 
-from ._lazy import lazy
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._version import __version__ as __version__
@@ -65,4 +63,6 @@ if TYPE_CHECKING:
     from .registry import known_formats as known_formats
     from .registry import register_format as register_format
 else:
+    from ._lazy import lazy
+
     __getattr__, __dir__ = lazy()

@@ -9,6 +9,8 @@ A package lists each of its names once, as imports that type checkers follow and
     if TYPE_CHECKING:
         from ._protocol import PoseSet as PoseSet
     else:
+        from cryotypes._lazy import lazy
+
         __getattr__, __dir__ = lazy()
 
 What would be imported is read from the package's byte code, which is there also in archives and

@@ -1,7 +1,5 @@
 """How programs write rotations, origins, units and signs: rows of data and one small engine."""
 
-from cryotypes._lazy import lazy
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._engine import compose as compose
@@ -26,4 +24,6 @@ if TYPE_CHECKING:
     from ._model import TiltConvention as TiltConvention
     from ._model import Turn as Turn
 else:
+    from cryotypes._lazy import lazy
+
     __getattr__, __dir__ = lazy()

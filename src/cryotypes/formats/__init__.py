@@ -1,7 +1,5 @@
 """One module a format; a module declares itself in ``FORMAT``."""
 
-from cryotypes._lazy import lazy
-
 BUILT_IN = (
     "poses.relion_star",
     "tilts.relion_tilt_series",
@@ -58,4 +56,6 @@ if TYPE_CHECKING:
     from .shared.rows import read_text as read_text
     from .tilts._tilts import one_experiment as one_experiment
 else:
+    from cryotypes._lazy import lazy
+
     __getattr__, __dir__ = lazy()

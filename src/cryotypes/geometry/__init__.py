@@ -1,7 +1,5 @@
 """Pure operations on the types; nothing here sees a file."""
 
-from cryotypes._lazy import lazy
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._backprojection import Rays as Rays
@@ -23,4 +21,6 @@ if TYPE_CHECKING:
     from ._triangulation import Triangulation as Triangulation
     from ._triangulation import triangulate as triangulate
 else:
+    from cryotypes._lazy import lazy
+
     __getattr__, __dir__ = lazy()

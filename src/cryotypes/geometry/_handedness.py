@@ -14,7 +14,10 @@ from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-T = TypeVar("T")
+    from cryotypes.poseset import PoseSetProtocol
+    from cryotypes.projectionmodel import ProjectionModel
+
+T = TypeVar("T", bound="PoseSetProtocol | ProjectionModel")
 
 
 def flip_z(

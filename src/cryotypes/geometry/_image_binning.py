@@ -22,14 +22,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from cryotypes.image import TomogramProtocol
     from cryotypes.image._pieces import Box
+    from cryotypes.poseset import PoseSetProtocol
 
-T = TypeVar("T")
+I = TypeVar("I", bound="TomogramProtocol")
+P = TypeVar("P", bound="PoseSetProtocol")
 BinMethod: TypeAlias = Literal["mean", "decimate", "fourier"]
 Factors: TypeAlias = tuple[int, ...]
 
 
-def bin_image(image: T, factor: int, method: BinMethod = "mean", *, lazy: bool = False) -> T:
+def bin_image(image: I, factor: int, method: BinMethod = "mean", *, lazy: bool = False) -> I:
     """Make an image b times coarser; `bin_poses` takes poses along.
 
     Each method has its own rule for where things then are:
@@ -103,8 +106,8 @@ def _binned(data: Any, factors: Factors, method: BinMethod, lazy: bool) -> Any:
 
 
 def bin_poses(
-    poses: T, factor: int, method: BinMethod = "mean", *, ndim: Literal[2, 3] | None = None
-) -> T:
+    poses: P, factor: int, method: BinMethod = "mean", *, ndim: Literal[2, 3] | None = None
+) -> P:
     """Express poses in the pixels of an image that `bin_image` made b times coarser.
 
     Position x becomes (x - (b - 1) / 2) / b for "mean", x / b for "decimate" and "fourier"; shift s
@@ -140,7 +143,7 @@ def bin_poses(
     array([[ 5.25, 10.25, 15.25]])
     """
     b = _factor(factor, method, "bin_poses")
-    checked: Any = validate_poseset(changed(poses), coerce=True)
+    checked = validate_poseset(changed(poses), coerce=True)
     spacing = float(checked.pixel_spacing)
     metadata = getattr(checked, "metadata", None) or {}
     axes = ndim or metadata.get("ndim", 3)
@@ -158,7 +161,7 @@ def bin_poses(
     if b > 1:
         centre_known = method != "mean" and spacing > 0
         fields |= with_tomogram(metadata, spacing if centre_known else None)
-    return changed(checked, **fields)  # type: ignore[no-any-return]
+    return changed(checked, **fields)
 
 
 def _factor(factor: int, method: str, operation: str) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -16,10 +16,14 @@ from ._tomogram_size import with_tomogram
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-T = TypeVar("T")
+    from cryotypes.image import TomogramProtocol
+    from cryotypes.poseset import PoseSetProtocol
+
+I = TypeVar("I", bound="TomogramProtocol")
+P = TypeVar("P", bound="PoseSetProtocol")
 
 
-def crop_image(image: T, start: Sequence[int], size: Sequence[int]) -> T:
+def crop_image(image: I, start: Sequence[int], size: Sequence[int]) -> I:
     """Cut a box out of an image; `crop_poses` takes poses along.
 
     What was at x is at x - start. The data are a view of those of an array in memory, or
@@ -66,7 +70,7 @@ def crop_image(image: T, start: Sequence[int], size: Sequence[int]) -> T:
     return changed(image, data=data[box] if views else Cropped(data, box))
 
 
-def crop_poses(poses: T, start: Sequence[int], size: Sequence[int] | None = None) -> T:
+def crop_poses(poses: P, start: Sequence[int], size: Sequence[int] | None = None) -> P:
     """Express poses in an image that `crop_image` cut out: position x becomes x - start.
 
     Shift, orientation and pixel spacing stay. The size of the tomogram in ``metadata`` is left
@@ -98,14 +102,14 @@ def crop_poses(poses: T, start: Sequence[int], size: Sequence[int] | None = None
     axes = len(start)
     offset = np.zeros(3)
     offset[:axes] = whole_numbers("start", start, axes)
-    checked: Any = validate_poseset(changed(poses), coerce=True)
+    checked = validate_poseset(changed(poses), coerce=True)
     position = np.asarray(checked.position, dtype=float) - offset
     metadata = getattr(checked, "metadata", None) or {}
     moved = changed(checked, position=position, **with_tomogram(metadata, None))
     if size is None:
-        return moved  # type: ignore[no-any-return]
+        return moved
     extent = np.array(whole_numbers("size", size, axes))
     place = position if checked.shift is None else position + np.asarray(checked.shift, dtype=float)
     place = place[:, :axes]
     inside = ((place >= -0.5) & (place < extent - 0.5)).all(axis=1)
-    return select(moved, inside)  # type: ignore[no-any-return]
+    return select(moved, inside)

@@ -14,9 +14,11 @@ from cryotypes.poseset._operations import changed
 from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels
 
 if TYPE_CHECKING:
+    from cryotypes.poseset import PoseSetProtocol
     from cryotypes.projectionmodel import ProjectionModel
 
-T = TypeVar("T")
+T = TypeVar("T", bound="PoseSetProtocol | ProjectionModel")
+P = TypeVar("P", bound="PoseSetProtocol")
 
 _SIZES = ("tilt_image_dimensions", "tomogram_dimensions")
 
@@ -81,7 +83,7 @@ def rescale(poses_or_model: T, pixel_spacing: float) -> T:
     return changed(poses, **fields)  # type: ignore[no-any-return]
 
 
-def apply_shifts(poses: T) -> T:
+def apply_shifts(poses: P) -> P:
     """Add the shifts to the positions; the result has no shift (None) and the same places.
 
     Examples
@@ -90,11 +92,11 @@ def apply_shifts(poses: T) -> T:
     >>> apply_shifts(PoseSet([[10, 20, 30]], [[1, 0, -0.5]]))
     PoseSet '': 1 particle, unknown pixel spacing, no shift, no orientation
     """
-    checked: Any = validate_poseset(poses, coerce=True)
+    checked = validate_poseset(poses, coerce=True)
     if checked.shift is None:
-        return checked  # type: ignore[no-any-return]
+        return checked
     place = np.asarray(checked.position, dtype=float) + np.asarray(checked.shift, dtype=float)
-    return changed(checked, position=place, shift=None)  # type: ignore[no-any-return]
+    return changed(checked, position=place, shift=None)
 
 
 def _rescaled_model(model: ProjectionModel, spacing: float) -> ProjectionModel:

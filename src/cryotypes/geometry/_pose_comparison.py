@@ -12,6 +12,8 @@ from cryotypes.poseset import validate_poseset
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cryotypes.poseset import PoseSetProtocol
+
     Floats = NDArray[np.float64]
 
 
@@ -89,7 +91,11 @@ def _statistics(values: Floats) -> dict[str, float] | None:
 
 
 def compare_poses(
-    a: Any, b: Any, *, match_particles: str | None = None, within: float | None = None
+    a: PoseSetProtocol,
+    b: PoseSetProtocol,
+    *,
+    match_particles: str | None = None,
+    within: float | None = None,
 ) -> PoseComparison:
     """Compare where two PoseSets place and orient the same particles.
 

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.spatial.transform import Rotation
 
+    from cryotypes.poseset import PoseSetProtocol
     from cryotypes.projectionmodel import ProjectionModel
 
     Floats = NDArray[np.float64]
 
-P = TypeVar("P")
+P = TypeVar("P", bound="PoseSetProtocol")
 
 
 @dataclass(frozen=True, repr=False)
@@ -82,8 +83,8 @@ class Projection(Generic[P]):
         metadata = {**(getattr(poses, "metadata", None) or {}), "ndim": 2}
         for name in ("dialect", "labels", "experiment_label", "tomogram"):
             metadata.pop(name, None)
-        return changed(  # type: ignore[no-any-return]
-            poses,
+        return changed(
+            self.poses,
             position=np.column_stack([position, np.zeros(len(position))]),
             shift=None,
             orientation=self.orientation(tilt),
@@ -191,7 +192,7 @@ def project(
     >>> projection.position[:, 0].round(3).tolist()
     [[110.0, 100.0], [120.0, 100.0], [110.0, 100.0]]
     """
-    checked: Any = validate_poseset(poses, coerce=True)
+    checked = validate_poseset(poses, coerce=True)
     cameras = cameras_of(
         "project",
         projection_model,

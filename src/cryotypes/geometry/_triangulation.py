@@ -13,11 +13,12 @@ from ._observations import observations_of
 from ._solver import Solver
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
+    from pandas import DataFrame
 
-    from cryotypes.poseset import PoseSet
+    from cryotypes.poseset import PoseSet, PoseSetProtocol
     from cryotypes.projectionmodel import ProjectionModel
 
     from ._observations import Observations
@@ -118,7 +119,7 @@ class Triangulation:
 
 
 def triangulate(
-    observations: Any,
+    observations: DataFrame | Mapping[str, ArrayLike] | Iterable[PoseSetProtocol],
     projection_model: ProjectionModel,
     *,
     robust: bool = False,

@@ -1,7 +1,5 @@
 """Images: an array (zyx) with its metadata."""
 
-from cryotypes._lazy import lazy
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._dask import to_dask as to_dask
@@ -18,4 +16,6 @@ if TYPE_CHECKING:
     from ._validators import validate_micrograph as validate_micrograph
     from ._validators import validate_tomogram as validate_tomogram
 else:
+    from cryotypes._lazy import lazy
+
     __getattr__, __dir__ = lazy()

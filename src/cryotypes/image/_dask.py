@@ -16,7 +16,9 @@ from ._arrays import chunks_of, is_dask, remappable, sliceable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-T = TypeVar("T")
+    from ._protocol import TomogramProtocol
+
+T = TypeVar("T", bound="TomogramProtocol")
 
 _CHUNK = 1 << 25  # bytes
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import Field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
+
+from cryotypes._typed import ImageData, dataclass
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -12,33 +14,53 @@ else:  # a name for typing.get_type_hints; the real one would import numpy
     ArrayLike = Any
 
 
-@runtime_checkable
-class ImageProtocol(Protocol):
-    """What every function here accepts as an Image: these five attributes, whatever the class."""
+if TYPE_CHECKING:  # nothing here asks that they can be set, so that narrower types will do
 
-    data: ArrayLike
-    experiment_id: str
-    pixel_spacing: float
-    source: Path | str
-    stack: bool
+    @runtime_checkable
+    class TomogramProtocol(Protocol):
+        @property
+        def data(self) -> ArrayLike: ...
+        @property
+        def experiment_id(self) -> str: ...
+        @property
+        def pixel_spacing(self) -> float: ...
 
+    MicrographProtocol = TomogramProtocol
 
-@runtime_checkable
-class TomogramProtocol(Protocol):
-    """A 3D image: ``data`` is (z, y, x)."""
+    @runtime_checkable
+    class ImageProtocol(TomogramProtocol, Protocol):
+        @property
+        def source(self) -> Path | str: ...
+        @property
+        def stack(self) -> bool: ...
 
-    data: ArrayLike
-    experiment_id: str
-    pixel_spacing: float
+else:
 
+    @runtime_checkable
+    class ImageProtocol(Protocol):
+        """What counts as an Image: these five attributes, whatever the class."""
 
-@runtime_checkable
-class MicrographProtocol(Protocol):
-    """A 2D image: ``data`` is (y, x)."""
+        data: ArrayLike
+        experiment_id: str
+        pixel_spacing: float
+        source: Path | str
+        stack: bool
 
-    data: ArrayLike
-    experiment_id: str
-    pixel_spacing: float
+    @runtime_checkable
+    class TomogramProtocol(Protocol):
+        """A 3D image: ``data`` is (z, y, x)."""
+
+        data: ArrayLike
+        experiment_id: str
+        pixel_spacing: float
+
+    @runtime_checkable
+    class MicrographProtocol(Protocol):
+        """A 2D image: ``data`` is (y, x)."""
+
+        data: ArrayLike
+        experiment_id: str
+        pixel_spacing: float
 
 
 @dataclass(repr=False)
@@ -68,12 +90,15 @@ class Image:
     Image 'TS_01': volume 8 × 8 × 4 (xyz), float32, 10 Å/px
     """
 
-    data: ArrayLike
+    data: ImageData
     experiment_id: str = ""
     pixel_spacing: float = 0.0
     source: Path | str = ""
     stack: bool = False
     metadata: dict[str, Any] | None = None
+
+    if TYPE_CHECKING:  # as Python's own dataclass has them
+        __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self.experiment_id!r}: {', '.join(self._facts())}"

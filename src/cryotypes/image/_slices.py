@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ._pieces import Box
+    from ._protocol import TomogramProtocol
 
-T = TypeVar("T")
+T = TypeVar("T", bound="TomogramProtocol")
 Axis: TypeAlias = Literal["x", "y", "z"]
 
 _SAMPLE = 1 << 20  # numbers that percentiles are taken of
@@ -49,7 +50,7 @@ class ImageStatistics:
     not_finite: int
 
 
-def statistics(image: Any) -> ImageStatistics:
+def statistics(image: TomogramProtocol) -> ImageStatistics:
     """Find minimum, maximum, mean and standard deviation in one pass, in double precision.
 
     Parameters
@@ -98,7 +99,9 @@ def _parts_of(data: Any) -> Iterator[Moments]:
     yield from in_threads(part, boxes, volume(boxes[0]) * data.dtype.itemsize)
 
 
-def contrast_limits(image: Any, low: float = 0.5, high: float = 99.5) -> tuple[float, float]:
+def contrast_limits(
+    image: TomogramProtocol, low: float = 0.5, high: float = 99.5
+) -> tuple[float, float]:
     """Find the grey values to show as black and white: two percentiles of a sample.
 
     The sample is about a million voxels of an even grid, the same at every call; smaller images

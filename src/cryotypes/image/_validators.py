@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cryotypes import _check
 
 if TYPE_CHECKING:
     from typing import Literal
 
+    from ._protocol import ImageProtocol, TomogramProtocol
+
+I = TypeVar("I", bound="ImageProtocol")
+T = TypeVar("T", bound="TomogramProtocol")
 _NUMBERS = "iufcb"  # numpy's kinds: integers, floats, complex, bool
 
 
 def validate_image(
-    image: Any,
+    image: I,
     ndim: Literal[2, 3] = 3,
     stack: bool = False,
     coerce: bool = False,
-) -> Any:
+) -> I:
     """Validate an Image, or any object that follows the ImageProtocol.
 
     Parameters
@@ -59,7 +63,7 @@ def validate_image(
     return _assign(image, new)
 
 
-def validate_tomogram(tomogram: Any, coerce: bool = False) -> Any:
+def validate_tomogram(tomogram: T, coerce: bool = False) -> T:
     """Validate a tomogram: 3D data (z, y, x), experiment_id, pixel_spacing, no stack.
 
     Arguments and errors are those of `validate_image`; ``source`` and ``stack`` may be absent.
@@ -67,7 +71,7 @@ def validate_tomogram(tomogram: Any, coerce: bool = False) -> Any:
     return _validate_part(tomogram, 3, "Tomogram", coerce)
 
 
-def validate_micrograph(micrograph: Any, coerce: bool = False) -> Any:
+def validate_micrograph(micrograph: T, coerce: bool = False) -> T:
     """Validate a micrograph: 2D data (y, x), experiment_id, pixel_spacing, no stack.
 
     Arguments and errors are those of `validate_image`; ``source`` and ``stack`` may be absent.
@@ -76,7 +80,7 @@ def validate_micrograph(micrograph: Any, coerce: bool = False) -> Any:
     return _validate_part(micrograph, 2, "Micrograph", coerce)
 
 
-def _validate_part(image: Any, ndim: int, subject: str, coerce: bool) -> Any:
+def _validate_part(image: T, ndim: int, subject: str, coerce: bool) -> T:
     _check.require_attributes(image, ("data", "experiment_id", "pixel_spacing"), subject)
     problems = _check.Problems(subject)
     new = _common(image, ndim, problems, coerce, drop_axes=ndim == 2)
@@ -86,7 +90,7 @@ def _validate_part(image: Any, ndim: int, subject: str, coerce: bool) -> Any:
     return _assign(image, new)
 
 
-def _assign(image: Any, new: dict[str, Any]) -> Any:
+def _assign(image: T, new: dict[str, Any]) -> T:
     for name, value in new.items():
         if value is not getattr(image, name):
             setattr(image, name, value)

@@ -1,7 +1,5 @@
 """Join poses, alignments, tilt images and tomograms that belong to one experiment."""
 
-from cryotypes._lazy import lazy
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._match import match as match
@@ -12,4 +10,6 @@ if TYPE_CHECKING:
     from ._matches import Unmatched as Unmatched
     from ._things import sort_out as sort_out
 else:
+    from cryotypes._lazy import lazy
+
     __getattr__, __dir__ = lazy()

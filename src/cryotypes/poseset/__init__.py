@@ -1,7 +1,5 @@
 """Particle poses, 2D and 3D."""
 
-from cryotypes._lazy import lazy
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._operations import concatenate as concatenate
@@ -11,4 +9,6 @@ if TYPE_CHECKING:
     from ._protocol import PoseSetProtocol as PoseSetProtocol
     from ._validators import validate_poseset as validate_poseset
 else:
+    from cryotypes._lazy import lazy
+
     __getattr__, __dir__ = lazy()

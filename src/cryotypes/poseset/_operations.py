@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-P = TypeVar("P")
+    from ._protocol import PoseSetProtocol
+
+T = TypeVar("T")
+P = TypeVar("P", bound="PoseSetProtocol")
 
 # Fields that never hold one entry a particle, whatever their length.
 _SHARED = frozenset({"experiment_id", "pixel_spacing", "source", "metadata"})
@@ -23,9 +26,9 @@ def count(poseset: Any) -> int:
     return int(np.shape(poseset.position)[0])
 
 
-def changed(poseset: P, **fields: Any) -> P:
+def changed(thing: T, **fields: Any) -> T:
     """Return a shallow copy of the same class with some attributes replaced."""
-    new = copy.copy(poseset)
+    new = copy.copy(thing)
     for name, value in fields.items():
         setattr(new, name, value)
     return new
@@ -194,7 +197,7 @@ def concatenate(posesets: Sequence[P]) -> P:
     """
     import numpy as np
 
-    parts: list[Any] = list(posesets)
+    parts = list(posesets)
     if not parts:
         raise ValueError("concatenate: expected at least one PoseSet, found none")
     for name, unit in (("experiment_id", ""), ("pixel_spacing", " Å")):
@@ -218,7 +221,7 @@ def concatenate(posesets: Sequence[P]) -> P:
     for name in names:
         if name not in ("position", "shift"):
             fields[name] = _join(name, [getattr(part, name, None) for part in parts], parts)
-    return changed(first, **fields)  # type: ignore[no-any-return]
+    return changed(first, **fields)
 
 
 def _join(name: str, values: list[Any], parts: list[Any]) -> Any:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import Field, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, runtime_checkable
+
+from cryotypes._typed import NONE, Array, ArrayOrNone, dataclass
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -14,16 +16,35 @@ else:  # names for typing.get_type_hints; the real ones would import numpy, pand
     ArrayLike = DataFrame = Rotation = Any
 
 
-@runtime_checkable
-class PoseSetProtocol(Protocol):
-    """What every function here accepts as a PoseSet: these six attributes, whatever the class."""
+if TYPE_CHECKING:  # nothing here asks that they can be set, so that narrower types will do
 
-    position: ArrayLike
-    shift: ArrayLike | None
-    orientation: Rotation | None
-    experiment_id: str
-    pixel_spacing: float
-    source: Path | str
+    @runtime_checkable
+    class PoseSetProtocol(Protocol):
+        @property
+        def position(self) -> ArrayLike: ...
+        @property
+        def shift(self) -> ArrayLike | None: ...
+        @property
+        def orientation(self) -> Rotation | None: ...
+        @property
+        def experiment_id(self) -> str: ...
+        @property
+        def pixel_spacing(self) -> float: ...
+        @property
+        def source(self) -> Path | str: ...
+
+else:
+
+    @runtime_checkable
+    class PoseSetProtocol(Protocol):
+        """What counts as a PoseSet: these six attributes, whatever the class."""
+
+        position: ArrayLike
+        shift: ArrayLike | None
+        orientation: Rotation | None
+        experiment_id: str
+        pixel_spacing: float
+        source: Path | str
 
 
 @dataclass(repr=False)
@@ -60,14 +81,17 @@ class PoseSet:
     PoseSet 'TS_01': 2 particles, 10 Å/px, no shift, no orientation
     """
 
-    position: ArrayLike
-    shift: ArrayLike | None = None
+    position: Array
+    shift: ArrayOrNone = NONE
     orientation: Rotation | None = None
     experiment_id: str = ""
     pixel_spacing: float = 0.0
     source: Path | str = ""
     features: DataFrame | None = None
     metadata: dict[str, Any] | None = field(default=None, metadata={"per_particle": False})
+
+    if TYPE_CHECKING:  # as Python's own dataclass has them
+        __dataclass_fields__: ClassVar[dict[str, Field[Any]]]
 
     def __len__(self) -> int:
         from ._operations import count

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cryotypes import _check
 
 if TYPE_CHECKING:
     from typing import Literal
 
+    from ._protocol import PoseSetProtocol
+
+P = TypeVar("P", bound="PoseSetProtocol")
 _ATTRIBUTES = ("position", "shift", "orientation", "experiment_id", "pixel_spacing", "source")
 
 
 def validate_poseset(
-    poseset: Any,
+    poseset: P,
     ndim: Literal[2, 3] = 3,
     coerce: bool = False,
     inplace: bool = False,
-) -> Any:
+) -> P:
     """Validate a PoseSet, or any object that follows the PoseSetProtocol.
 
     Parameters

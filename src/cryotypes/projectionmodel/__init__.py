@@ -1,7 +1,5 @@
 """Tilt-series alignments: a pandas DataFrame, one row a tilt image."""
 
-from cryotypes._lazy import lazy
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._data_labels import ProjectionModelDataLabels as ProjectionModelDataLabels
@@ -13,4 +11,6 @@ if TYPE_CHECKING:
     )
     from ._validators import validate_projection_model as validate_projection_model
 else:
+    from cryotypes._lazy import lazy
+
     __getattr__, __dir__ = lazy()

@@ -214,7 +214,7 @@ def is_located(poses: PoseSet) -> bool:
 
 def account_for_positions(posesets: Sequence[PoseSet], report: LossReport) -> bool:
     """Say whether positions are kept, and tell if any are known."""
-    located = [is_located(poses) for poses in posesets if len(poses.position)]  # type: ignore[arg-type]
+    located = [is_located(poses) for poses in posesets if len(poses.position)]
     if all(located):
         report.kept.append("position")
     elif any(located):

@@ -118,7 +118,7 @@ class _Writer:
         ndim: int | None,
     ) -> None:
         # nothing has to be known of an experiment that has no row
-        posesets = [p for p in posesets if len(p.position)] or posesets  # type: ignore[arg-type]
+        posesets = [p for p in posesets if len(p.position)] or posesets
         self.path, self.posesets = path, list(posesets)
         self.metadata = [metadata_for(p, ["relion-star"]) for p in posesets]
         self.known = {} if tomograms is None else relion_project.read_tomograms(tomograms)
@@ -128,7 +128,7 @@ class _Writer:
         self.dialect = self._dialect(dialect)
         if self.dialect.tomography:
             self.ndim = 3  # z left out would be the tomogram's centre
-        self.counts = [len(p.position) for p in posesets]  # type: ignore[arg-type]
+        self.counts = [len(p.position) for p in posesets]
         self.report = LossReport()
         self.located = account_for_positions(self.posesets, self.report)
         self.report.kept += ["experiment_id", "pixel_spacing"]

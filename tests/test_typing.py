@@ -16,6 +16,7 @@ import cryotypes
 README = Path(__file__).parents[1] / "README.md"
 SCRIPT = Path(__file__).parent / "typing" / "user_script.py"
 SOURCE = Path(cryotypes.__file__).parents[1]
+PATHS = [] if SOURCE.name == "site-packages" else [str(SOURCE)]  # where it is not installed
 WRONG = {
     "import cryotypes as ct\nct.PoseSet()": "position",
     "import cryotypes as ct\nct.PoseSet([[1]], shift='a', pixel_spacing='b')": "pixel_spacing",
@@ -45,7 +46,7 @@ def by_mypy(folder: Path) -> list[tuple[str, str]]:
         [sys.executable, "-m", "mypy", "--strict", "--output", "json"]
         + ["--python-executable", sys.executable, *map(str, sorted(folder.glob("*.py")))],
         cwd=README.parent,
-        env={**os.environ, "MYPYPATH": str(SOURCE)},
+        env={**os.environ, "MYPYPATH": os.pathsep.join(PATHS)},
         capture_output=True,
         text=True,
         check=False,
@@ -57,7 +58,7 @@ def by_mypy(folder: Path) -> list[tuple[str, str]]:
 
 def by_pyright(folder: Path) -> list[tuple[str, str]]:
     """The same of pyright's errors."""
-    config = {"typeCheckingMode": "standard", "extraPaths": [str(SOURCE)], "include": ["*.py"]}
+    config = {"typeCheckingMode": "standard", "extraPaths": PATHS, "include": ["*.py"]}
     (folder / "pyrightconfig.json").write_text(json.dumps(config))
     run = subprocess.run(
         [sys.executable, "-m", "basedpyright", "--outputjson", "--pythonpath", sys.executable]

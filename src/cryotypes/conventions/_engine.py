@@ -35,8 +35,6 @@ def decode_orientation(written: ArrayLike, turn: Turn) -> Rotation:
     from scipy.spatial.transform import Rotation
 
     values = np.asarray(written, dtype=float)
-    if not values.size:  # scipy 1.12 makes no empty stack but this one
-        return Rotation.from_quat(np.zeros((0, 4)))
     if turn.kind == "matrix":
         rotation = Rotation.from_matrix(values.reshape(-1, 3, 3))
     elif turn.kind == "quaternion":

@@ -34,7 +34,7 @@ LAYERS = [
     {"conventions"},
     {"geometry", "matching"},
     {"formats"},
-    {"io", "registry", "conversion", "_contents", "_naming"},
+    {"io", "registry", "conversion"},
     {"plots", "testing"},
     {"demo"},
     {"cli", "__main__"},

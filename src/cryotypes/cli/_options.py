@@ -166,7 +166,7 @@ def read_each(
 
     The command itself has a use for the options ``own``.
     """
-    from cryotypes._contents import contents
+    from cryotypes.conversion import contents
 
     things: list[list[Any]] = []
     names: list[str] = []
@@ -181,7 +181,7 @@ def read_each(
 
 def read_files(formats: dict[Path, list[str]], options: dict[str, Any]) -> list[Any]:
     """Read files in some formats; of several, one alignment of each tilt series."""
-    from cryotypes._contents import without_alignment
+    from cryotypes.conversion import without_alignment
     from cryotypes.io import read
 
     found: list[tuple[Path, Any, list[Any]]] = []
@@ -233,7 +233,7 @@ def files_of(path: Path, kind: Kind, format_name: str | None) -> dict[Path, list
 
     A format name that is given is for its own kind.
     """
-    from cryotypes._contents import contents, formats_in, told
+    from cryotypes.conversion import contents, formats_in, told
     from cryotypes.errors import UnknownFormatError
     from cryotypes.io import KINDS, identify
     from cryotypes.registry import get_format

@@ -48,7 +48,7 @@ def info(
     **options: Any,
 ) -> None:
     """Say what PATHS are: kind, counts, pixel spacing, size, experiments, columns, unknowns."""
-    from cryotypes._contents import contents
+    from cryotypes.conversion import contents
 
     options = given(others, **options)
     found: list[dict[str, Any]] = []

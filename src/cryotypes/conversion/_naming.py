@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .names import read_name_map, strip_path_and_suffix
-from .poseset._operations import changed
+from cryotypes.names import read_name_map, strip_path_and_suffix
+from cryotypes.poseset._operations import changed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from os import PathLike
-    from pathlib import Path
 
-    from .formats.shared.declaration import Kind
+    from cryotypes.formats.shared.declaration import Kind
 
 STEM, PARENT, EXPERIMENT = "{stem}", "{parent}", "{experiment_id}"
 
@@ -23,6 +23,11 @@ def filled(template: str, source: Path) -> str:
     """Fill in {stem} and {parent}: the source's name without suffixes, and its directory's."""
     template = template.replace(STEM, strip_path_and_suffix(source.name))
     return template.replace(PARENT, source.resolve().parent.name)
+
+
+def example(target: str) -> Path:
+    """Return the target with something in place of what is filled in, for its suffix."""
+    return Path(target.replace(STEM, "x").replace(PARENT, "x").replace(EXPERIMENT, "x"))
 
 
 @dataclass

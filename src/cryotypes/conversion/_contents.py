@@ -7,9 +7,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from .errors import AmbiguousFormatError, GuessWarning
-from .io import KINDS, candidates
-from .names import strip_decorations
+from cryotypes.errors import AmbiguousFormatError, GuessWarning
+from cryotypes.io import KINDS, candidates
+from cryotypes.names import strip_decorations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from pandas import DataFrame
 
-    from .formats.shared.declaration import Format
+    from cryotypes.formats.shared.declaration import Format
 
 
 H = TypeVar("H", int, str)

@@ -59,7 +59,6 @@ _cisTEMOriginalYPosition #17
        3    0.00    0.00    0.00      1.50      0.00  15000.0  14000.0  -30.00     1      -700   \
 2.00000      '/data/stack.mrc'      'a.mrc'      ''     15.00     7.00~
 """.replace("~", " ")  # cisTEM ends its lines with a blank
-
 PAR = """\
 C
 C           PSI   THETA     PHI       SHX       SHY     MAG  INCLUDE   DF1      DF2  ANGAST  \
@@ -290,53 +289,3 @@ def test_sniff(save):
     assert cryotypes.identify(save(PAR, "a.par")).name == "cistem-par"
     bare = "\n".join(line for line in PAR.split("\n") if not line.startswith("C"))
     assert cryotypes.identify(save(bare, "b.par")).name == "cistem-par"
-
-
-# --- .par ---
-
-
-def test_a_par_file_by_hand(save):
-    (poses,) = read_par(save(PAR, "run_1.par"), pixel_spacing=2)
-    check_first(poses)
-    assert poses.experiment_id == "run_1"
-    assert not poses.position.any()
-    assert list(poses.features["include"]) == [1, -1]
-    assert list(poses.features["number"]) == [1, 2]
-    assert list(poses.features["sigma"]) == [1.2345, 1.0]
-    assert list(poses.features.columns) == [
-        "number", "mag", "include", "df1", "df2", "angast", "pshift", "occ", "logp", "sigma",
-        "score", "change",
-    ]  # fmt: skip
-    assert poses.metadata["comments"][-1].split() == ["C", "average"]
-    assert_same(read_par(save(gzip.compress(PAR.encode()), "run_1.par.gz"), pixel_spacing=2),
-                [poses])  # fmt: skip
-    assert_same(read_par(save(PAR.replace("\n", "\r\n"), "run_1.par"), pixel_spacing=2), [poses])
-
-
-def test_a_par_file_from_before_phase_plates(save):
-    old = PAR.replace("    0.00  100.00", "  100.00").replace("PSHIFT", "")
-    (poses,) = read_par(save(old, "a.par"), pixel_spacing=2)
-    assert "pshift" not in poses.features
-    assert list(poses.features["occ"]) == [100, 100]
-    check_first(poses)
-
-
-def test_par_files_that_cannot_be_read(save):
-    with pytest.raises(ReadError, match="pixel_spacing="):
-        read_par(save(PAR, "a.par"))
-    for text, match in {
-        PAR.replace("   13.00", ""): "line 4: expected 17 numbers, found 16",
-        PAR.replace("13.00", "x"): "line 4: expected a number, found b'x'",
-        PAR.replace("13.00", "nan"): "line 4: expected a number",
-        "1 2 3 4 5 6 7 8 9 10 11 12\n": "line 1: expected 16 or 17 numbers, found 12",
-    }.items():
-        with pytest.raises(ReadError, match=match):
-            read_par(save(text, "a.par"), pixel_spacing=2)
-    with pytest.warns(GuessWarning, match="line end"):
-        read_par(save(PAR.split("\nC       av")[0], "a.par"), pixel_spacing=2)
-
-
-def test_a_par_file_without_particles(save):
-    (poses,) = read_par(save("".join(PAR.splitlines(keepends=True)[:2]), "a.par"))
-    assert len(poses.position) == 0
-    assert len(poses.orientation) == 0

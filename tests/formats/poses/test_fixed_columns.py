@@ -30,7 +30,6 @@ from cryotypes.testing import assert_same, zoo
 
 MODULES = {"dynamo": dynamo_tbl, "em": motl_em, "stopgap": stopgap_star}
 NAMES = {"dynamo": "list.tbl", "em": "list.em", "stopgap": "list.star"}
-
 MATRICES = np.array(
     [
         [
@@ -51,7 +50,6 @@ TOMO = [3, 3, 12, 3, 12]
 # tdrot, tilt, narot; phi, theta, psi
 DYNAMO_ANGLES = [[-20, 40, 115], [0, 0, 0], [-90, 0, 0], [0, -90, 0], [-90, -90, 0]]
 AV3_ANGLES = [[65, 40, -160], [0, 0, 0], [90, 0, 0], [0, 90, 0], [0, 90, 90]]
-
 DYNAMO = """\
 1 1 1 1 -2 3 -20 40 115 0.31 0 0 1 -60 60 0 0 0 0 3 1 1 0 10.5 20.5 30.5 0 0 0 0 0 0 0 1 0 2 0
 2 1 1 0 0 0 0 0 0 0.32 0 0 1 -60 60 0 0 0 0 3 1 2 0 0.5 0.5 0.5 0 0 0 0 0 0 0 1 0 2 0
@@ -159,9 +157,6 @@ FEATURES = (
     *motl_em.ROWS,
     *stopgap_star.LABELS,
 )
-
-
-# --- meaning ---
 
 
 @ALL
@@ -292,21 +287,6 @@ def test_where_coordinates_count_from(name, five, tmp_path):
     assert_same(again, found, tolerance={"position": 1e-4, "orientation": 1e-4})
 
 
-# --- features ---
-
-
-def test_dynamo_features(five):
-    first, second = read("dynamo", five("dynamo"))
-    assert list(first.features.columns) == [
-        c for c in dynamo_tbl.COLUMNS[:37] if c not in dynamo_tbl._POSE
-    ]
-    assert first.features["tag"].tolist() == [1, 2, 6]
-    assert second.features["tag"].dtype.kind == "i"
-    assert first.features["cc"].tolist() == [0.31, 0.32, 0.3]
-    assert first.features["ymintilt"].tolist() == [-60] * 3
-    assert first.metadata["columns"] == 37
-
-
 @pytest.mark.parametrize("name", ["em", "stopgap"])
 def test_motive_list_features(name, five):
     first, second = read(name, five(name))
@@ -381,147 +361,6 @@ def test_features_that_do_not_fit(tmp_path):
     assert report.assumed["class"] == "no value in 1 rows, written as the default"
     found = np.loadtxt(tmp_path / "a.tbl")
     assert_array_equal(found[:, [0, 1, 2, 21]], [[1, 1, 1, 1], [2, 0, 1, 0]])
-
-
-def test_numbers_of_some_particles_only(tmp_path):
-    poses = [
-        PoseSet([[1, 2, 3]], experiment_id="1", features=pd.DataFrame({"subtomo_num": [7]})),
-        PoseSet([[1, 2, 3]], experiment_id="2"),
-    ]
-    report = write("em", poses, tmp_path / "a.em")
-    assert report.converted["subtomo_num"] == "1 to n; not every particle had a whole number"
-    assert [p.features["subtomo_num"].tolist() for p in read("em", tmp_path / "a.em")] == [[1], [2]]
-
-
-def test_a_word_that_is_no_half(tmp_path):
-    for word in ("A B", "", "#1", "a\nb"):
-        features = pd.DataFrame({"halfset": [word]})
-        with pytest.raises(WriteError, match="halfset: expected a word"):
-            write("stopgap", [PoseSet([[1, 2, 3]], features=features)], tmp_path / "a.star")
-    assert not list(tmp_path.iterdir())
-
-
-def test_columns_grow_for_what_is_to_be_written(save, tmp_path):
-    short = " ".join(DYNAMO.split("\n")[0].split()[:26]) + "\n"
-    found = read("dynamo", save(short, "a.tbl"))
-    assert found[0].pixel_spacing == 0
-    for change, columns in (
-        ({}, 26),
-        ({"pixel_spacing": 2.0}, 36),
-        ({"features": found[0].features.assign(eig1=[0.5])}, 41),
-    ):
-        path = tmp_path / f"{columns}.tbl"
-        write("dynamo", [replace(found[0], **change)], path)
-        assert np.loadtxt(path).shape == (columns,)
-        [again] = read("dynamo", path)
-        assert again.pixel_spacing == change.get("pixel_spacing", 0)
-
-
-def test_dynamo_pixel_size(five, save):
-    assert [p.pixel_spacing for p in read("dynamo", five("dynamo"), pixel_spacing=3)] == [3, 3]
-    mixed = DYNAMO.replace(" 1 0 2 0\n", " 1 0 -1 0\n", 1)
-    found = read("dynamo", save(mixed, "m.tbl"))
-    assert [(p.experiment_id, p.pixel_spacing) for p in found] == [("3", 0), ("3", 2), ("12", 2)]
-
-
-@pytest.mark.parametrize(
-    ("word", "value"),
-    [("1.5+0i", 1.5), ("1e-3-2.5e+01i", 1e-3), ("-2+3j", -2), ("2i", 0), ("NaN+NaNi", np.nan)],
-)
-def test_complex_numbers_in_dynamos_tables(save, word, value):
-    rows = [line.split() for line in DYNAMO.splitlines()]
-    rows[2][27] = word
-    path = save("\n".join(" ".join(row) for row in rows) + "\n", "a.tbl")
-    found = read("dynamo", path)
-    assert is_true(found)
-    assert_array_equal(in_file_order_feature(found, "daxis"), [0, 0, value, 0, 0])
-    assert identify(path, "poses").name == "dynamo-tbl"
-
-
-def in_file_order_feature(posesets, name: str) -> np.ndarray:
-    return pd.concat([p.features[name] for p in posesets]).sort_index().to_numpy()
-
-
-def test_blanks_tabs_and_line_ends_of_dynamos_tables(save):
-    rows = DYNAMO.replace(" ", "\t  ").replace("\n", " \r\n\r\n")
-    assert is_true(read("dynamo", save("\n  " + rows, "a.tbl")))
-    with pytest.warns(GuessWarning, match="does not end with a line end"):
-        assert is_true(read("dynamo", save(DYNAMO.rstrip("\n"), "b.tbl")))
-
-
-def test_whole_numbers_and_decimals_in_one_column(save):
-    """Wherever the first decimal stands, far behind the rows whose types were looked at."""
-    row = DYNAMO.split("\n")[0].split()
-    n = 40_000
-    rows = []
-    for tag in range(1, n + 1):
-        row[0], row[21] = str(tag), "1.5" if tag == n // 2 else "1"
-        rows.append(" ".join(row))
-    [poses] = read("dynamo", save("\n".join(rows) + "\n", "a.tbl"))
-    assert poses.features["class"].sum() == n + 0.5
-    assert poses.features["tag"].tolist() == list(range(1, n + 1))
-
-
-@pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("kind", ["f4", "f8"])
-def test_em_files_of_other_machines(save, order, kind):
-    path = save(em_bytes(order, kind), "a.em")
-    assert is_true(read("em", path))
-    assert identify(path, "poses").name == "motl-em"
-
-
-def test_em_arrays_the_other_way_round(save):
-    raw = em_bytes()
-    values = np.frombuffer(raw[512:], "<f4").reshape(5, 20)
-    path = save(raw[:4] + struct.pack("<3i", 5, 20, 1) + raw[16:512] + values.T.tobytes(), "a.em")
-    assert is_true(read("em", path))
-    assert not motl_em.sniff(Head.of(path))  # nor to be told from an image
-
-
-def test_em_headers_come_back(save, tmp_path):
-    raw = em_bytes()
-    raw = raw[:16] + bytes(range(1, 81)) + raw[96:]
-    write("em", read("em", save(raw, "a.em")), tmp_path / "b.em")
-    assert (tmp_path / "b.em").read_bytes()[:512] == raw[:512]
-
-
-def test_numbers_that_32_bits_do_not_hold(tmp_path):
-    large = 2**24 + 1
-    features = pd.DataFrame({"object": [large]})
-    with pytest.raises(WriteError, match=f"column object: expected at most {2**24}"):
-        write("em", [PoseSet([[1, 2, 3]], features=features)], tmp_path / "a.em")
-    with pytest.raises(WriteError, match="position: expected numbers that fit into 32 bits"):
-        write("em", [PoseSet([[1, 2, 1e39]])], tmp_path / "a.em")
-    features = pd.DataFrame({"subtomo_num": [2**31]})
-    with pytest.raises(WriteError, match="column subtomo_num: expected at most 2147483647"):
-        write("stopgap", [PoseSet([[1, 2, 3]], features=features)], tmp_path / "a.star")
-    assert not list(tmp_path.iterdir())
-    report = write("em", [PoseSet([[1e7 + 1 / 3, 2, 3]])], tmp_path / "a.em")
-    assert report.lost["position"] == "rounded to 32 bits, by up to 0.33 px"
-    # a tomogram's number finds a smaller one, and a map
-    write("em", [PoseSet([[1, 2, 3]], experiment_id="20240315")], tmp_path / "b.em")
-    assert (tmp_path / "b.doc").read_text() == "1 20240315\n"
-    assert read("em", tmp_path / "b.em")[0].experiment_id == "20240315"
-
-
-def test_old_stopgap_lists(save):
-    """Without motl_idx, shifts or angles; labels in another order; of another program."""
-    text = (
-        "data_stopgap_motivelist\nloop_\n_orig_z\n_orig_x\n_orig_y\n_tomo_num\n_mark\n3 1 2 7.0 x\n"
-    )
-    [poses] = read("stopgap", save(text))
-    assert poses.position.tolist() == [[0, 1, 2]]
-    assert poses.shift is None
-    assert poses.orientation is None
-    assert poses.experiment_id == "7"
-    assert list(poses.features.columns) == ["mark"]
-    bare = (
-        "data_stopgap_motivelist\nloop_\n_orig_z\n_orig_x\n_orig_y\n_tomo_num\n3 1 2 7\n6 4 5 7\n"
-    )
-    assert read("stopgap", save(bare))[0].features.shape == (2, 0)
-
-
-# --- tomograms' names ---
 
 
 @ALL
@@ -615,18 +454,6 @@ def test_a_missing_map(five, tmp_path):
         read("dynamo", five("dynamo"), tomogram_names=tmp_path / "none.doc")
 
 
-def test_tomogram_zero_stays(save, tmp_path):
-    rows = DYNAMO.replace(" 3 1 ", " 0 1 ")
-    found = read("dynamo", save(rows, "a.tbl"))
-    assert [p.experiment_id for p in found] == ["0", "12"]
-    write("dynamo", found, tmp_path / "b.tbl")
-    assert not (tmp_path / "b.doc").exists()
-    assert np.loadtxt(tmp_path / "b.tbl")[:, 19].tolist() == [0, 0, 12, 0, 12]
-
-
-# --- round trips ---
-
-
 @ALL
 @pytest.mark.parametrize("member", zoo())
 def test_zoo(name, member, tmp_path):
@@ -676,9 +503,6 @@ def test_the_input_is_not_changed(name, five, tmp_path):
     write(name, found, tmp_path / f"w{NAMES[name]}")
     assert_same(found, again)
     assert all(list(a.features) == list(b.features) for a, b in zip(found, again, strict=True))
-
-
-# --- files ---
 
 
 @ALL
@@ -795,23 +619,6 @@ def test_what_cannot_be_read(name, old, new, message, save):
     assert str(error.value).startswith(str(path))
 
 
-@pytest.mark.parametrize(
-    ("raw", "message"),
-    [
-        (b"", "found nothing"),
-        (b"MRC" * 200, "expected an EM file"),
-        (em_bytes()[:-4], "expected 912 bytes for 20 × 5 numbers, found 908"),
-        (em_bytes()[:4] + struct.pack("<3i", 20, 5, 2) + em_bytes()[16:], "found 20 × 5 × 2"),
-        (em_bytes()[:4] + struct.pack("<3i", 10, 10, 1) + em_bytes()[16:], "found 10 × 10 × 1"),
-        (em_bytes()[:4] + struct.pack("<3i", 20, -5, 1) + em_bytes()[16:], "found 20 × -5 × 1"),
-        (em_bytes()[:540] + b"\0\0\xc0\x7f" + em_bytes()[544:], "column x, row 1: expected a num"),
-    ],
-)
-def test_em_files_that_are_no_lists(save, raw, message):
-    with pytest.raises(ReadError, match=message):
-        read("em", save(raw, "a.em"))
-
-
 def test_sniffing(save, five):
     for name in MODULES:
         head = Head.of(five(name, f"x{NAMES[name]}"))
@@ -852,62 +659,6 @@ def test_files_without_particles(name, tmp_path, save):
     assert poses.experiment_id == "list"
     with pytest.raises(ReadError, match=r"empty|found nothing|expected a STAR file"):
         read(name, save("", f"e{NAMES[name]}"))
-
-
-# --- real files ---
-
-
-def test_a_real_dynamo_table(shared_data, tmp_path):
-    path = next((shared_data / "dynamo").glob("*.tbl"))
-    found = cryotypes.read_poses(path)
-    table = np.loadtxt(path)
-    assert sum(len(p.position) for p in found) == len(table) == 1343
-    assert_array_equal(in_file_order(found, "position"), table[:, 23:26] - 0.5)
-    assert_array_equal(in_file_order(found, "shift"), table[:, 3:6])
-    report = write("dynamo", found, tmp_path / "a.tbl")
-    assert not report.lost
-    assert not report.converted
-    assert not report.assumed
-    assert not (tmp_path / "a.doc").exists()
-    again = np.loadtxt(tmp_path / "a.tbl")
-    same = [i for i in range(26) if i not in (6, 7, 8)]
-    assert_array_equal(again[:, same], table[:, same])
-    assert_allclose(
-        angles_to_matrix("dynamo", again[:, 6:9]),
-        angles_to_matrix("dynamo", table[:, 6:9]),
-        atol=1e-12,
-    )
-
-
-@pytest.mark.parametrize("file", ["au_1.em", "motl_c10x10.em"])
-def test_real_motive_lists(shared_data, tmp_path, file):
-    path = shared_data / "motl" / file
-    found = cryotypes.read_poses(path)
-    report = write("em", found, tmp_path / "a.em")
-    assert not report.lost
-    assert not report.converted
-    before, after = path.read_bytes(), (tmp_path / "a.em").read_bytes()
-    assert before[:512] == after[:512]
-    one, two = (np.frombuffer(raw[512:], "<f4").reshape(-1, 20) for raw in (before, after))
-    same = [i for i in range(20) if i not in (16, 17, 18)]
-    assert_array_equal(one[:, same], two[:, same])
-    assert_allclose(
-        angles_to_matrix("av3", one[:, [16, 18, 17]]),
-        angles_to_matrix("av3", two[:, [16, 18, 17]]),
-        atol=1e-6,
-    )
-
-
-def test_a_list_for_stopgap_that_is_relions(shared_data):
-    """A file that Warp wrote in RELION 3.0's form, kept among STOPGAP's."""
-    path = next((shared_data / "stopgap").glob("*.star"))
-    assert not stopgap_star.sniff(Head.of(path))
-    assert identify(path, "poses").name == "relion-star"
-    with (
-        pytest.warns(GuessWarning, match="does not end with a line end"),
-        pytest.raises(ReadError, match="expected one block data_stopgap_motivelist, found 0"),
-    ):
-        read("stopgap", path)
 
 
 @pytest.mark.parametrize("text", ["", "7 TS_07\n"])

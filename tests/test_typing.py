@@ -23,6 +23,7 @@ WRONG = {
     "import cryotypes as ct\nct.PoseSet([[1]]).shift[0]": "None",
     "import cryotypes as ct\nct.apply_shifts('particles.star')": "apply_shifts",
     "import cryotypes as ct\nct.read_poses('a.star')[0].positions": "positions",
+    "import cryotypes as ct\nct.write(1, 'a.star')": "write",
     "import cryotypes as ct\nct.lazy": "lazy",
     "from cryotypes import *\nprint(PoseSet, lazy)": "lazy",
 }

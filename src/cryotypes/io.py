@@ -24,15 +24,17 @@ from .formats.shared.strangers import by_its_beginning, stranger
 from .registry import get_format, known_formats
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from os import PathLike
 
     from pandas import DataFrame
 
     from .formats.shared.declaration import Format, Kind
-    from .image import Image
+    from .image import Image, ImageProtocol
     from .loss import LossReport
-    from .poseset import PoseSet
+    from .poseset import PoseSet, PoseSetProtocol
+
+    Writable = PoseSetProtocol | ImageProtocol | DataFrame
 
 # What a suffix means for writing where several formats have it.
 _USUAL = {
@@ -229,7 +231,7 @@ def options_of(function: Callable[..., Any]) -> list[str]:
 
 
 def write(
-    data: Any,
+    data: Writable | Sequence[Writable],
     path: str | PathLike[str],
     *,
     format: str | None = None,

@@ -19,7 +19,7 @@ _loaded = {"built in": False, "entry points": False}
 
 
 def known_formats() -> dict[str, Format]:
-    """Return all known formats by name.
+    """Return all known formats by name; ``cryotypes.formats`` is the package of those built in.
 
     Warns
     -----

@@ -908,7 +908,7 @@ def test_unknown_shift_and_orientation_have_no_columns(tmp_path):
     b = fresh(2, orientation=None, shift=None, experiment_id="TS_02")
     with pytest.warns(LossWarning, match="orientation: unknown for experiment 'TS_02'"):
         report = save_as([fresh(), b], out, overwrite=True)
-    assert "zero angles" in report.lost["orientation"]
+    assert "no rotation" in report.lost["orientation"]
     found = tables(out.read_text())["particles"]
     assert not found.isin(["nan", "NaN", "<NA>"]).any(axis=None)
     assert found[list(ANGLES + ANGST)].astype(float).to_numpy()[3:].tolist() == [[0.0] * 6] * 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Metadata = Mapping[str, Any] | Callable[[str, float], Mapping[str, Any]]
+
+# features that name images of boxes which were cut out, as RELION and all who follow it call them
+IMAGES = ("rlnImageName", "rlnCtfImage", "rlnReconstructImageName")
+MOVED = "their boxes are centred where the particles were before shifts were added"
 
 FIELDS = frozenset(
     [
@@ -59,6 +63,8 @@ class Particles:
         As in a PoseSet; features' index is the row in the file.
     metadata : list of dict
         Of the PoseSets that were joined, as far as the writer may know them.
+    sets : array of int, shape (n,), optional
+        Which of the PoseSets that were joined each particle is of.
     located : bool
         Whether positions are known; if not, they are 0.
     """
@@ -71,6 +77,7 @@ class Particles:
     orientation: Rotation | None = None
     features: pd.DataFrame | None = None
     metadata: list[dict[str, Any]] = field(default_factory=list)
+    sets: NDArray[np.int64] | None = None
     located: bool = True
 
     def __len__(self) -> int:
@@ -327,6 +334,7 @@ def join_poses(
         orientation=_orientation(posesets, counts, report, keeps),
         features=_features(posesets, counts),
         metadata=[metadata_for(p, formats) for p in posesets],
+        sets=np.repeat(np.arange(len(counts)), counts),
     )
     _account(posesets, particles, path, report, keeps)
     if columns is not None:
@@ -392,7 +400,8 @@ def _account(
     elif particles.shift is not None:
         if particles.shift.any():
             report.converted["shift"] = "added to the position; the format has none"
-            _lose_images(particles, report)
+            if particles.features is not None:
+                particles.features = lose_images(particles.features, MOVED, report)
         particles.position, particles.shift = particles.center, None
     if "experiment_id" in keeps:
         report.kept.append("experiment_id")
@@ -415,14 +424,44 @@ def _account(
         report.lost[name] = "the format has no such field; put it into features"
 
 
-def _lose_images(particles: Particles, report: LossReport) -> None:
-    """Leave out images that were cut where the particles no longer are."""
-    from cryotypes.formats.poses.relion_star._labels import IMAGES, MOVED, NO_FIT
+def lose_images(features: pd.DataFrame, why: str, report: LossReport) -> pd.DataFrame:
+    """Leave out images that were cut where, or as, the particles no longer are."""
+    gone = [name for name in IMAGES if name in features]
+    report.lost.update(dict.fromkeys(gone, f"{why}, so that poses and images no longer fit"))
+    return features.drop(columns=gone)
 
-    if particles.features is not None:
-        gone = [name for name in IMAGES if name in particles.features]
-        particles.features = particles.features.drop(columns=gone)
-        report.lost.update(dict.fromkeys(gone, f"{MOVED}, {NO_FIT}"))
+
+def need_spacing(particles: Particles, path: Path, program: str) -> None:
+    """Refuse particles whose pixel spacing is unknown.
+
+    Raises
+    ------
+    WriteError
+    """
+    unknown = particles.spacing <= 0
+    if unknown.any():
+        raise WriteError(
+            f"{program} needs the pixel spacing, which is unknown (0) for experiment "
+            f"{particles.names[unknown][0]!r}; set pixel_spacing (--pixel-spacing)",
+            path,
+        )
+
+
+def need_plane(particles: Particles, path: Path, program: str) -> None:
+    """Refuse particles that do not lie in images, where z is 0.
+
+    Raises
+    ------
+    WriteError
+    """
+    z = np.abs(particles.position[:, 2]) + np.abs(particles.center[:, 2])
+    if z.any():
+        row = int((z != 0).argmax())
+        raise WriteError(
+            f"{program}'s particles lie in images (z = 0), found z = {particles.center[row, 2]:g} "
+            f"in row {row}; project them into their images first",
+            path,
+        )
 
 
 def lose_features(particles: Particles, written: Sequence[str], report: LossReport) -> None:
@@ -452,15 +491,15 @@ def _in_file_order(particles: Particles, posesets: Sequence[PoseSet]) -> Particl
 
 def take(particles: Particles, order: NDArray[np.int64]) -> Particles:
     """Return the particles in another order."""
-    orientation, features = particles.orientation, particles.features
-    return Particles(
+    shift, orientation = particles.shift, particles.orientation
+    features, sets = particles.features, particles.sets
+    return replace(
+        particles,
         position=particles.position[order],
-        experiments=particles.experiments,
         codes=particles.codes[order],
         spacing=particles.spacing[order],
-        shift=None if particles.shift is None else particles.shift[order],
+        shift=None if shift is None else shift[order],
         orientation=None if orientation is None else orientation[order],
         features=None if features is None else features.iloc[order],
-        metadata=particles.metadata,
-        located=particles.located,
+        sets=None if sets is None else sets[order],
     )

@@ -37,7 +37,15 @@ from cryotypes.formats.shared.tables import to_pandas, to_polars
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 
-from ._particles import Particles, factorize, join_poses, to_posesets, warn_of_no_positions
+from ._particles import (
+    Particles,
+    factorize,
+    join_poses,
+    need_plane,
+    need_spacing,
+    to_posesets,
+    warn_of_no_positions,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -232,19 +240,8 @@ def write(
     """
     report = LossReport()
     particles = join_poses(data, path, report, _KEEPS, [NAME])
-    z = np.abs(particles.position[:, 2]) + np.abs(particles.center[:, 2])
-    if z.any():
-        raise WriteError(
-            f"cisTEM's particles lie in images (z = 0), found another z in row {int(z.argmax())}; "
-            "project them into their images first",
-            path,
-        )
-    if (particles.spacing <= 0).any():
-        raise WriteError(
-            "cisTEM needs the pixel spacing, which is unknown (0); set pixel_spacing "
-            "(--pixel-spacing)",
-            path,
-        )
+    need_plane(particles, path, "cisTEM")
+    need_spacing(particles, path, "cisTEM")
     table = _table(particles, report, first_pixel)
     _check_names(table, path)
     with writing_bytes(path, overwrite) as file:

@@ -32,7 +32,7 @@ from cryotypes.formats.shared.star import Block, has_labels, read_star, write_st
 from cryotypes.formats.shared.tables import to_pandas, to_polars
 from cryotypes.loss import LossReport
 
-from ._particles import Particles, factorize, join_poses, lose_features, to_posesets
+from ._particles import Particles, factorize, join_poses, lose_features, need_spacing, to_posesets
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -148,8 +148,7 @@ def write(data: list[PoseSet], path: Path, *, overwrite: bool = False) -> LossRe
             "into M through a RELION or Warp STAR file",
             path,
         )
-    if not (particles.spacing > 0).all():
-        raise WriteError("M writes angstrom, and the pixel spacing is unknown (0)", path)
+    need_spacing(particles, path, "M")
     columns = _poses(particles, features, report)
     columns[NAME] = particles.names.tolist()
     labels = [label for m in particles.metadata for label in m.get("labels", [])]

@@ -17,7 +17,7 @@ from cryotypes.conventions import (
 )
 from cryotypes.conventions._table import CRYOSPARC, CRYOSPARC_2D, CRYOSPARC_2D_OPPOSITE
 from cryotypes.errors import WriteError
-from cryotypes.formats.poses._particles import join_poses, metadata_for
+from cryotypes.formats.poses._particles import join_poses, metadata_for, need_plane, need_spacing
 from cryotypes.formats.shared.files import writing_bytes
 from cryotypes.loss import LossReport
 from cryotypes.poseset._operations import changed
@@ -72,13 +72,7 @@ def write(
     """
     report = LossReport()
     particles = join_poses([_in_file_pixels(p) for p in data], path, report, KEEPS, [NAME])
-    if np.any(particles.center[:, 2]) or np.any(particles.position[:, 2]):
-        row = int((particles.center[:, 2] != 0).argmax())
-        raise WriteError(
-            f"cryoSPARC's particles lie in micrographs (z = 0), found z = "
-            f"{particles.center[row, 2]:g} in row {row}; project them into their images first",
-            path,
-        )
+    need_plane(particles, path, "cryoSPARC")
     array = _Writer(path, particles, report, micrograph_shape, flip_y).array()
     with writing_bytes(path, overwrite) as file:
         for version in ((1, 0), (2, 0), (3, 0)):
@@ -253,16 +247,8 @@ class _Writer:
         psize = self._numbers(f"{_LOCATION}psize_A")
         psize = np.where(psize > 0, psize, particles.spacing)
         fields[f"{_LOCATION}psize_A"] = psize.astype("<f4")
-        self._need_spacing()
+        need_spacing(self.particles, self.path, "cryoSPARC")
         return fields
-
-    def _need_spacing(self) -> None:
-        if (self.particles.spacing <= 0).any():
-            raise WriteError(
-                "cryoSPARC needs the pixel spacing, which is unknown (0); set pixel_spacing "
-                "(--pixel-spacing)",
-                self.path,
-            )
 
     def _size(self) -> NDArray[np.float64]:
         """Pixels of the micrographs, xyz with z = 0; all known where there is a position."""
@@ -342,7 +328,7 @@ class _Writer:
             stated = as_stated(self._numbers(name).astype("<f4"))
             chosen = np.where(chosen > 0, chosen, np.nan_to_num(stated))
         if self._foreign_to(group):
-            self._need_spacing()
+            need_spacing(self.particles, self.path, "cryoSPARC")
             chosen = np.where(chosen > 0, chosen, self.particles.spacing)
         return np.asarray(chosen, dtype=float)
 

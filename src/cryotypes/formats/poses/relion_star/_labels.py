@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from cryotypes.conventions import PoseConvention
 
+NAME = "relion-star"
 COORDINATES = ("rlnCoordinateX", "rlnCoordinateY", "rlnCoordinateZ")
 CENTRED = tuple(f"rlnCenteredCoordinate{axis}Angst" for axis in "XYZ")
 ORIGINS_PIXEL = ("rlnOriginX", "rlnOriginY", "rlnOriginZ")
@@ -23,9 +24,6 @@ ORIGINS_ANGSTROM = ("rlnOriginXAngst", "rlnOriginYAngst", "rlnOriginZAngst")
 ANGLES = ("rlnAngleRot", "rlnAngleTilt", "rlnAnglePsi")
 SUBTOMOGRAM = ("rlnTomoSubtomogramRot", "rlnTomoSubtomogramTilt", "rlnTomoSubtomogramPsi")
 PRIORS = ("rlnAngleTiltPrior", "rlnAnglePsiPrior")
-IMAGES = ("rlnImageName", "rlnCtfImage", "rlnReconstructImageName")  # of boxes that were cut out
-MOVED = "their boxes are centred where the particles were before shifts were added"
-NO_FIT = "so that poses and images no longer fit"
 STACKS_2D = "rlnTomoSubTomosAre2DStacks"  # in the block "general" of RELION 5
 GROUP = "rlnOpticsGroup"
 GROUP_NAME = "rlnOpticsGroupName"

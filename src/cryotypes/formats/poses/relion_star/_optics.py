@@ -18,9 +18,15 @@ from cryotypes.formats.shared.tables import to_polars
 from . import _labels as labels
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
-    from ._write import _Writer
+    from cryotypes.formats.poses._particles import Particles
+    from cryotypes.loss import LossReport
+
+    from ._labels import Dialect
+    from ._tomograms import Written
 
 
 @dataclass
@@ -52,15 +58,37 @@ class Optics:
     The file's pixel size is found from what is about to be written by the rule of reading
     (`Columns.spacing_sources`); where it is not that of the particles, the file is told theirs
     (single particles), or positions are expressed in the file's (tomography).
+
+    Attributes
+    ----------
+    features : pandas.DataFrame
+        Those that were given, with pixel sizes that are true now.
+    table : polars.DataFrame or None
+        The block of optics.
+    columns : dict
+        The particles' columns that belong to it, or stand for it.
+    file_spacing : array, shape (n,)
+        Å per pixel of the coordinates in the file, 1 where unknown.
+    image_spacing : array, shape (n,), or None
+        Å per pixel of the particle images, if all are known.
     """
 
-    def __init__(self, writer: _Writer) -> None:
-        self.writer, self.dialect = writer, writer.dialect
+    def __init__(
+        self,
+        particles: Particles,
+        features: pd.DataFrame,
+        tomograms: Written,
+        dialect: Dialect,
+        path: Path,
+        report: LossReport,
+    ) -> None:
+        self.particles, self.features, self.tomograms = particles, features, tomograms
+        self.dialect, self.path, self.report = dialect, path, report
         self.groups: list[_Group] = []
         self._by_row: dict[Any, list[_Group]] = {}
         self._collect()
         self._number()
-        n = sum(writer.counts)
+        n = len(particles)
         self.file_spacing = np.ones(n)
         self.image_spacing: NDArray[np.float64] | None = None
         images = np.full(n, np.nan)
@@ -71,14 +99,13 @@ class Optics:
                 images[rows] = self._image(group) or np.nan
         if n and not np.isnan(images).any():
             self.image_spacing = images
-        self.table, self.particle_columns = self._tables(n)
+        self.table, self.columns = self._tables(n)
 
     def _collect(self) -> None:
         """Assign every particle to a group; groups without particles stay."""
-        start = 0
         known: dict[int, list[dict[str, Any]]] = {}  # PoseSets of a file share their table
-        for poses, metadata, count in zip(
-            self.writer.posesets, self.writer.metadata, self.writer.counts, strict=True
+        for metadata, poses, members in zip(
+            self.particles.metadata, self.tomograms.posesets, self._members(), strict=True
         ):
             table = metadata.get("blocks", {}).get("optics")
             if id(table) not in known:
@@ -86,20 +113,23 @@ class Optics:
                 for row in known[id(table)]:
                     self._group(row, None)
             rows = known[id(table)]
-            features = self.writer.features.iloc[start : start + count]
-            numbers: Any = features.get(labels.GROUP)
-            if numbers is None or len(rows) < 2:
+            if labels.GROUP not in self.features or len(rows) < 2:
                 alone = rows[0] if len(rows) == 1 else {}
-                self._group(alone, poses.pixel_spacing).members.append(
-                    np.arange(start, start + count)
-                )
-            else:
-                by_number = {row.get(labels.GROUP): row for row in rows}
-                for number in pd.unique(numbers):
-                    members = start + np.flatnonzero(numbers.to_numpy() == number)
-                    row = by_number.get(number, {labels.GROUP: number})
-                    self._group(row, poses.pixel_spacing).members.append(members)
-            start += count
+                self._group(alone, poses.pixel_spacing).members.append(members)
+                continue
+            numbers = self.features[labels.GROUP].iloc[members]
+            by_number = {row.get(labels.GROUP): row for row in rows}
+            for number in pd.unique(numbers):
+                row = by_number.get(number, {labels.GROUP: number})
+                chosen = members[np.flatnonzero(numbers.to_numpy() == number)]
+                self._group(row, poses.pixel_spacing).members.append(chosen)
+
+    def _members(self) -> list[NDArray[np.int64]]:
+        """Return the rows of each PoseSet."""
+        sets = self.particles.sets
+        assert sets is not None
+        counts = np.bincount(sets, minlength=len(self.particles.metadata))
+        return np.split(np.argsort(sets, kind="stable"), np.cumsum(counts)[:-1])
 
     def _group(self, row: dict[str, Any], spacing: float | None) -> _Group:
         """Find the group with this row and spacing, or make it."""
@@ -127,11 +157,11 @@ class Optics:
             group.row[labels.GROUP] = group.number
             group.row.setdefault(labels.GROUP_NAME, f"opticsGroup{group.number}")
             if old is not None and old != number:
-                self.writer.report.converted[labels.GROUP] = "renumbered: two groups had one number"
+                self.report.converted[labels.GROUP] = "renumbered: two groups had one number"
 
     def _value(self, group: _Group, label: str) -> float | None:
         """Return a number of the group: the particles' own column wins over the optics row."""
-        features = self.writer.features
+        features = self.features
         rows = group.rows
         value: Any = group.row.get(label)
         if label in features.columns and len(rows):
@@ -153,11 +183,11 @@ class Optics:
 
     def _set(self, group: _Group, label: str, value: float) -> None:
         """State a number of the group where reading will look first."""
-        features = self.writer.features
+        features = self.features
         if label in features.columns:
             column = features[label].to_numpy(dtype=float, copy=True)
             column[group.rows] = value
-            self.writer.features = features.assign(**{label: column})
+            self.features = features.assign(**{label: column})
         else:
             group.row[label] = value
 
@@ -165,14 +195,12 @@ class Optics:
         """Make the pixel sizes of a group true; return that of the coordinates in the file."""
         spacing = group.spacing or 0.0
         if not spacing > 0:
-            if self.dialect.optics:
-                _ = self.writer.spacing  # raises
             return 1.0
         if self.dialect.tomography:
             return self._adjust_tomography(group, spacing)
         if self.dialect.name == "warp":
             return self._adjust_warp(group, spacing)
-        report = self.writer.report
+        report = self.report
         image = self._image(group)
         if image is None:
             image = spacing
@@ -196,16 +224,16 @@ class Optics:
         """State one pixel size, and nothing that another reader could take for it."""
         for label in (labels.MICROGRAPH_PIXEL, labels.TILT_PIXEL, labels.IMAGE_PIXEL):
             group.row.pop(label, None)
-            self.writer.features = self.writer.features.drop(columns=label, errors="ignore")
+            self.features = self.features.drop(columns=label, errors="ignore")
         self._set(group, "rlnMagnification", 10000.0)
         self._set(group, "rlnDetectorPixelSize", spacing)
         self._set(group, "rlnPixelSize", spacing)
         return spacing
 
     def _adjust_tomography(self, group: _Group, spacing: float) -> float:
-        features, report = self.writer.features, self.writer.report
+        features, report = self.features, self.report
         if labels.MICROGRAPH_PIXEL in features.columns:
-            self.writer.features = features.drop(columns=labels.MICROGRAPH_PIXEL)
+            self.features = features.drop(columns=labels.MICROGRAPH_PIXEL)
         group.row.pop(labels.MICROGRAPH_PIXEL, None)
         known, stated = self._tilt_series(group), self._value(group, labels.TILT_PIXEL)
         centred = self.dialect.convention.place.origin == "centre"
@@ -227,17 +255,13 @@ class Optics:
 
     def _tilt_series(self, group: _Group) -> float | None:
         """Å per pixel of the tilt series, by their tomograms."""
-        writer = self.writer
-        found = {
-            writer.tilt_series(index)
-            for index, poses in enumerate(writer.posesets)
-            if poses.pixel_spacing == group.spacing
-        } - {0.0}
+        tomograms = zip(self.tomograms.tilt, self.tomograms.posesets, strict=True)
+        found = {tilt for tilt, poses in tomograms if poses.pixel_spacing == group.spacing} - {0.0}
         if len(found) > 1:
             listing = " and ".join(f"{value:g}" for value in sorted(found))
             raise WriteError(
                 f"the tilt series have pixel sizes of {listing} Å; write them to separate files",
-                writer.path,
+                self.path,
             )
         return found.pop() if found else None
 
@@ -245,33 +269,31 @@ class Optics:
         """Take the particles' pixels for the tilt series', and say so loudly."""
         where = "coordinates count in them" if self.dialect.name == "4.0" else "it is stated"
         warnings.warn(
-            f"{self.writer.path}: the pixel size of the unbinned tilt series is unknown, and "
+            f"{self.path}: the pixel size of the unbinned tilt series is unknown, and "
             f"{where}; assumed the particles', {spacing:g} Å; if those are binned, give tomograms= "
             "(--tomograms tomograms.star) or tomogram_spacing= (--tomogram-spacing)",
             GuessWarning,
             stacklevel=8,
         )
-        self.writer.report.assumed[labels.TILT_PIXEL] = f"that of the particles, {spacing:g} Å"
+        self.report.assumed[labels.TILT_PIXEL] = f"that of the particles, {spacing:g} Å"
         return spacing
 
     def _is_warp_2d(self, group: _Group) -> bool:
-        ids = [p.experiment_id for p in self.writer.posesets]
         return (
             self.dialect.convention.place.origin == "pixel"
-            and "rlnTomoVisibleFrames" in self.writer.features.columns
-            and all(name.endswith(".tomostar") for name in ids)
+            and "rlnTomoVisibleFrames" in self.features.columns
+            and all(name.endswith(".tomostar") for name in self.particles.experiments)
             and self._image(group) is not None
         )
 
     def in_file_pixels(self, position: NDArray[np.float64]) -> NDArray[np.float64]:
         """Express positions in the pixels that the file states."""
-        known = [p.pixel_spacing for p in self.writer.posesets]
-        if all(value > 0 for value in known):
-            spacing = self.writer.spacing
-            same = np.isclose(spacing, self.file_spacing, rtol=1e-9, atol=0)
-            ratio = np.where(same, 1.0, spacing / self.file_spacing)
-            return rescale(position, ratio[:, None], 1.0)
-        return position
+        spacing = self.particles.spacing
+        if not (spacing > 0).all():
+            return position
+        same = np.isclose(spacing, self.file_spacing, rtol=1e-9, atol=0)
+        ratio = np.where(same, 1.0, spacing / self.file_spacing)
+        return rescale(position, ratio[:, None], 1.0)
 
     def _tables(self, n: int) -> tuple[pl.DataFrame | None, dict[str, Any]]:
         """Return the optics table and the particles' columns for it."""
@@ -280,14 +302,15 @@ class Optics:
             numbers[group.rows] = group.number
         frame = pd.DataFrame([group.row for group in self.groups])
         if self.dialect.optics:
-            self.writer.features = self.writer.features.drop(columns=labels.GROUP, errors="ignore")
+            self.features = self.features.drop(columns=labels.GROUP, errors="ignore")
             return to_polars(frame), {labels.GROUP: numbers}
-        as_read = any(m.get("blocks", {}).get("optics") is not None for m in self.writer.metadata)
+        as_read = any(
+            m.get("blocks", {}).get("optics") is not None for m in self.particles.metadata
+        )
         if not as_read:
             frame = frame.drop(columns=[labels.GROUP, labels.GROUP_NAME], errors="ignore")
-        features = self.writer.features
         positions = {group.number: i for i, group in enumerate(self.groups)}
         index = [positions[int(number)] for number in numbers]
-        merged = frame.iloc[index].drop(columns=[c for c in frame if c in features.columns])
+        merged = frame.iloc[index].drop(columns=[c for c in frame if c in self.features.columns])
         columns = to_polars(merged)
         return None, {name: columns[name] for name in columns.columns}

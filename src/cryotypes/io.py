@@ -18,9 +18,11 @@ from .errors import (
     UnknownFormatError,
     WriteError,
 )
+from .formats.shared.aside import aside
 from .formats.shared.declaration import Head
 from .formats.shared.files import suffix_of
 from .formats.shared.strangers import by_its_beginning, stranger
+from .formats.shared.together import settled
 from .registry import get_format, known_formats
 
 if TYPE_CHECKING:
@@ -154,7 +156,7 @@ def read(path: str | PathLike[str], *, format: str | None = None, **options: Any
 
     Arguments as for `read_poses`; an option must be one of at least one format that applies.
     """
-    path = Path(path)
+    path = settled(Path(path))
     if format is not None:
         found = [get_format(format)]
     else:
@@ -174,7 +176,7 @@ def read_as(
     path: str | PathLike[str], kind: Kind, name: str | None, options: dict[str, Any]
 ) -> Any:
     """Read one kind of data, in the format of a name or the one that recognises the file."""
-    path = Path(path)
+    path = settled(Path(path))
     found = identify(path, kind) if name is None else get_format(name)
     if found.read is None:
         raise UnknownFormatError(f"{found.title} can be written but not read", path)
@@ -295,13 +297,11 @@ def _losses(report: LossReport) -> str:
 
 def _rehearse(target: Format, data: Any, path: Path, options: dict[str, Any]) -> LossReport:
     """Write into a temporary directory, for the report alone."""
-    import tempfile
+    from tempfile import TemporaryDirectory
 
     assert target.write is not None
-    beside = (
-        path.parent if target.kind == "image" and path.parent.is_dir() else None
-    )  # there is room
-    with tempfile.TemporaryDirectory(dir=beside, prefix=".") as directory:
+    beside = target.kind == "image" and path.parent.is_dir()  # there is room
+    with aside(path.parent.resolve() / path.name) if beside else TemporaryDirectory() as directory:
         try:
             report: LossReport = target.write(
                 data, Path(directory) / path.name, overwrite=False, **options

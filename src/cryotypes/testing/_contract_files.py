@@ -148,12 +148,11 @@ def check_overwriting(subject: Subject) -> None:
     """Refuse to overwrite a file or one of its companions; do it when told to."""
     case = "overwriting"
     data, path = subject.example()
-    names = list(_content(path.parent))
-    for name in names:
+    new = _content(path.parent)
+    for name in new:
         target = subject.new_path(path.name)
+        mine = _put_old(target, {name: new[name]} if path.is_file() else new)
         taken = target.parent / name
-        taken.parent.mkdir(parents=True, exist_ok=True)
-        taken.write_bytes(b"mine")
         try:
             subject.write(data, target, case)
         except FileExistsError:
@@ -161,11 +160,20 @@ def check_overwriting(subject: Subject) -> None:
         else:
             subject.fail(case, f"expected FileExistsError for {name}, found it written")
         found = _content(target.parent)
-        subject.require(
-            found == {name: b"mine"}, case, f"refused, but changed {', '.join(found) or name}"
-        )
+        subject.require(found == mine, case, f"refused, but changed {', '.join(found) or name}")
         subject.write(data, target, case, overwrite=True)
-        subject.require(taken.read_bytes() != b"mine", case, f"overwrite=True left the old {name}")
+        left = taken.read_bytes() == mine[name]
+        subject.require(not left, case, f"overwrite=True left the old {name}")
+
+
+def _put_old(path: Path, new: dict[str, bytes]) -> dict[str, bytes]:
+    """Make files that differ from new ones; a folder of them is one that can be replaced."""
+    folder = any(Path(name).parts[0] == path.name != name for name in new)
+    old = {name: content + b"\n" if folder else b"old" for name, content in new.items()}
+    for name, content in old.items():
+        (path.parent / name).parent.mkdir(parents=True, exist_ok=True)
+        (path.parent / name).write_bytes(content)
+    return old
 
 
 class _Interruption(BaseException):
@@ -173,16 +181,14 @@ class _Interruption(BaseException):
 
 
 def check_interruption(subject: Subject) -> None:
-    """Stop at each renaming: every file is the old or the new one, and no other is there."""
+    """Stop at each renaming: the files are all old or all new ones, and no other is there."""
     case = "interrupted"
     data, path = subject.example()
     new = _content(path.parent)
-    least = 1 if path.is_dir() else len(new)  # in a directory its library may rename, too
+    least = 0 if path.is_dir() else 1  # a folder is not renamed, but exchanged
     for count in itertools.count():
         target = subject.new_path(path.name)
-        for name in new:
-            (target.parent / name).parent.mkdir(parents=True, exist_ok=True)
-            (target.parent / name).write_bytes(b"old")
+        old = _put_old(target, new)
         try:
             with _stopping_after(count):
                 subject.write(data, target, case, overwrite=True)
@@ -197,9 +203,9 @@ def check_interruption(subject: Subject) -> None:
         subject.require(not extra, case, f"expected no temporary file, found {', '.join(extra)}")
         for name in new:
             subject.require(name in found, case, f"the old {name} is gone")
-        old = [name for name in new if found[name] == b"old"]
+        changed = [name for name in new if found[name] != old[name]]
         subject.require(
-            len(old) >= len(new) - count, case, f"expected the old {path.name}, found another"
+            len(changed) in (0, len(new)), case, f"expected the old {path.name}, found another"
         )
 
 

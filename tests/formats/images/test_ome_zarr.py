@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import shutil
 import tracemalloc
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,7 @@ import cryotypes
 from cryotypes.cli import main
 from cryotypes.errors import CryotypesError, GuessWarning, ReadError, WriteError
 from cryotypes.formats.images import ome_zarr
+from cryotypes.formats.shared import aside
 from cryotypes.formats.shared.declaration import Head
 from cryotypes.image import Image, _pieces, validate_image
 from cryotypes.testing import _contract, _contract_files
@@ -384,9 +388,9 @@ def test_a_stack_may_have_any_scale_along_z(tmp_path):
     path = by_hand(tmp_path / "a.zarr", numbers((3, 4, 5)), scale=[1, 2.5, 2.5])
     back = read(path, stack=True)
     assert (back.stack, back.pixel_spacing) == (True, 2.5)
-    write(image(numbers((3, 4, 5)), stack=True), path, overwrite=True)
+    write(image(numbers((3, 4, 5)), stack=True), tmp_path / "b.zarr")
     with pytest.warns(GuessWarning, match="differs|no unit"):
-        assert read(path, stack=False).stack is False
+        assert read(tmp_path / "b.zarr", stack=False).stack is False
 
 
 def test_no_scale(tmp_path):
@@ -534,10 +538,31 @@ def test_failure_leaves_the_old(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write(image(Failing(4)), path, overwrite=True)
     assert content(path) == old
-    replace = Path.replace
+
+    def interrupted(new, target):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_zarr_arrays, "exchange", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write(image(numbers((9, 9, 9))), path, overwrite=True)
+    assert content(path) == old
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_where_the_system_cannot_exchange_two_names(tmp_path, monkeypatch, version):
+    path = tmp_path / "TS_01.zarr"
+    write(image(numbers((3, 4, 5))), path)
+    old = content(path)
+
+    def unable(new, target):
+        raise OSError(errno.EINVAL, "invalid argument")
+
+    monkeypatch.setattr(aside, "_exchange_at_once", unable)
+    replace, failing = Path.replace, [True]
 
     def interrupted(self, target):
-        if Path(target) == path and ".old." not in self.name:
+        if Path(target) == path and self.name == path.name and failing:
             raise KeyboardInterrupt
         return replace(self, target)
 
@@ -545,6 +570,50 @@ def test_failure_leaves_the_old(tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write(image(numbers((9, 9, 9))), path, overwrite=True)
     assert content(path) == old
+    failing.clear()
+    write(image(numbers((9, 9, 9))), path, overwrite=True, version=version)
+    assert read(path).data.shape == (9, 9, 9)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_had_moved_away_is_put_back(tmp_path):
+    path = tmp_path / "TS_01.zarr"
+    write(image(numbers((3, 4, 5))), path)
+    old = content(path)
+    left = tmp_path / f".cryotypes-{'0' * 16}.TS_01.zarr"
+    left.mkdir()
+    path.rename(left / ".old")
+    with pytest.raises(KeyboardInterrupt):
+        write(image(Failing(4)), path, overwrite=True)
+    assert content(path) == old
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_only_what_is_nothing_but_ours_is_replaced(tmp_path):
+    path = tmp_path / "TS_01.zarr"
+    for prepare in (
+        lambda: (path / "thesis.txt").write_text("all of it"),
+        lambda: write(image(numbers((3, 4, 5))), path / "labels"),
+        lambda: (path / ".zattrs").write_text('{"multiscales": [{"datasets": [{"path": "0"}]}]}'),
+        lambda: (path / "0" / "0" / "results").mkdir(),
+        lambda: (path / ".zattrs").unlink(),
+    ):
+        write(image(numbers((3, 4, 5))), path)
+        prepare()
+        before = content(path)
+        with pytest.raises(FileExistsError, match="not an image of cryotypes, or holds more"):
+            write(image(numbers((3, 4, 5))), path, overwrite=True)
+        assert content(path) == before
+        shutil.rmtree(path)
+
+
+def test_threads_that_write_one_target_leave_one_of_theirs(tmp_path):
+    path = tmp_path / "TS_01.zarr"
+    images = [image(np.full((40, 41, 42), i, np.uint8)) for i in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda one: write(one, path, overwrite=True), images))
+    data = read(path).data[...]
+    assert (data == data[0, 0, 0]).all()
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -552,7 +621,7 @@ def test_other_directories_are_not_replaced(tmp_path):
     home = tmp_path / "home"
     home.mkdir()
     (home / "thesis.txt").write_text("all of it")
-    with pytest.raises(FileExistsError, match="not of zarr"):
+    with pytest.raises(FileExistsError, match="not an image of cryotypes"):
         write(image(numbers((3, 4, 5))), home, overwrite=True)
     assert (home / "thesis.txt").read_text() == "all of it"
     with pytest.raises(FileNotFoundError):
@@ -765,15 +834,12 @@ def test_version_0_6_with_other_transformations_is_refused(tmp_path):
         ("expected scale or translation, found 'affine'", {"type": "affine", "affine": []}),
         ("expected scale or translation, found 'rotation'", {"type": "rotation"}),
     ):
-        cryotypes.write(
-            Image(np.zeros((4, 4, 4)), pixel_spacing=2.0), path, version="0.5", overwrite=True
-        )
+        cryotypes.write(Image(np.zeros((4, 4, 4)), pixel_spacing=2.0), path, version="0.5")
         with_systems(path, *given)
         with pytest.raises(ReadError, match=message):
             cryotypes.read_image(path)
-    cryotypes.write(
-        Image(np.zeros((4, 4, 4)), pixel_spacing=2.0), path, version="0.5", overwrite=True
-    )
+        shutil.rmtree(path)
+    cryotypes.write(Image(np.zeros((4, 4, 4)), pixel_spacing=2.0), path, version="0.5")
     with_systems(path, name="elsewhere")
     with pytest.raises(ReadError, match="lead to one of the coordinateSystems, found elsewhere"):
         cryotypes.read_image(path)

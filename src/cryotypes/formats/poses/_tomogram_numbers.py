@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import warnings
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cryotypes.errors import GuessWarning, ReadError, WriteError
-from cryotypes.formats.shared.files import refuse_overwrite, writing_bytes
+from cryotypes.formats.shared.together import end_interrupted, writing_together
 from cryotypes.names import strip_path_and_suffix
 
 if TYPE_CHECKING:
@@ -242,14 +242,10 @@ def writing_with_map(
     WriteError
         If a name cannot stand in a map.
     """
+    end_interrupted(path)
     text = _map_needed(path, experiments, numbers)
-    refuse_overwrite(path, overwrite)
-    if text is not None:
-        refuse_overwrite(map_path(path), overwrite)
-    with ExitStack() as stack:
-        file = stack.enter_context(writing_bytes(path, overwrite))
-        if text is not None:
-            stack.enter_context(writing_bytes(map_path(path), overwrite)).write(text.encode())
+    others = {} if text is None else {map_path(path): text.encode()}
+    with writing_together(path, others, overwrite) as file:
         yield file
 
 

@@ -33,8 +33,9 @@ from cryotypes.conventions import (
 from cryotypes.errors import GuessWarning, ReadError, WriteError
 from cryotypes.formats.poses.imod_mod._model import model_bytes, parse_model
 from cryotypes.formats.shared.declaration import Format, Head
-from cryotypes.formats.shared.files import refuse_overwrite, writing, writing_bytes
+from cryotypes.formats.shared.files import refuse_overwrite
 from cryotypes.formats.shared.rows import number_rows, read_numbers, read_text
+from cryotypes.formats.shared.together import writing_together
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 
@@ -272,11 +273,8 @@ def write(
     lists = [m for m in particles.read if m["format"] == NAME]
     header = next((m["header"] for m in lists if "header" in m), _HEADER)
     rows = number_rows(_columns(particles, _unique(header), report), ",")
-    # the list takes its place only after the model has, and neither if one cannot be written
-    with writing_bytes(path, overwrite) as file:
+    with writing_together(path, {target: b"".join(model_bytes(points))}, overwrite) as file:
         file.write(header.encode() + b"\n" + (rows if len(particles) else b""))
-        with writing(target, overwrite) as temporary, temporary.open("wb") as model_file:
-            model_file.writelines(model_bytes(points))
     return report
 
 

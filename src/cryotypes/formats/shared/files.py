@@ -7,6 +7,7 @@ import errno
 import gzip
 import os
 import shutil
+import stat
 import warnings
 import zlib
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from cryotypes.errors import GuessWarning, ReadError
+
+from .aside import aside, inherit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,42 +92,55 @@ def warn_if_cut(text: bytes, path: Path) -> None:
         )
 
 
-def refuse_overwrite(path: Path, overwrite: bool) -> None:
-    """Raise FileExistsError unless the path is free or ``overwrite``."""
-    if path.is_dir():
+def refuse_overwrite(path: Path, overwrite: bool) -> Path:
+    """Return where a file is to be, links followed.
+
+    Raises
+    ------
+    FileExistsError
+        If there is one and ``overwrite`` is False; or a pipe or a device, which is never replaced.
+    OSError
+        Python's own, if the path cannot be one of a file.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        mode = None
+    if mode is not None and stat.S_ISDIR(mode):
         raise IsADirectoryError(f"{path} is a directory")
-    if path.exists() and not overwrite:
+    if mode is not None and not stat.S_ISREG(mode):
+        raise FileExistsError(f"{path} is a pipe or a device, no regular file; it is not replaced")
+    if mode is not None and not overwrite:
         raise FileExistsError(f"{path} exists; overwrite it with overwrite=True (--overwrite)")
-    if not path.parent.is_dir():
-        raise FileNotFoundError(f"{path.parent} is not a directory; make it first")
+    target = path.resolve()
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{target.parent} is not a directory; make it first")
+    return target
 
 
 @contextmanager
 def writing(path: Path, overwrite: bool) -> Iterator[Path]:
-    """Give a temporary path beside ``path``; on success it takes its place, else it is removed.
+    """Give a temporary path aside; on success it takes the place of ``path``, else it is removed.
 
-    A link is followed: the file behind it is replaced, not the link.
+    A link is followed: the file behind it is replaced, not the link. Its mode, owner and group
+    are kept as far as the system allows.
 
     Raises
     ------
     FileExistsError
         Before anything is written, if the file exists and ``overwrite`` is False.
     """
-    refuse_overwrite(path, overwrite)
-    target = path.resolve()
-    temporary = target.with_name(f".{os.getpid()}.{target.name}")
+    target = refuse_overwrite(path, overwrite)
     try:
-        yield temporary
-        if target.exists():
-            temporary.chmod(target.stat().st_mode & 0o7777)
-        elif not overwrite:
-            refuse_overwrite(target, overwrite)
-        temporary.replace(target)
+        with aside(target) as folder:
+            temporary = folder / target.name
+            yield temporary
+            refuse_overwrite(path, overwrite)
+            inherit(target, temporary)
+            temporary.replace(target)
     except OSError as error:
         say_if_full(error, path)
         raise
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def say_if_full(error: BaseException, path: Path) -> None:
@@ -144,14 +160,19 @@ def say_if_full(error: BaseException, path: Path) -> None:
 @contextmanager
 def writing_bytes(path: Path, overwrite: bool) -> Iterator[IO[bytes]]:
     """Give a binary file that becomes ``path``, compressed if its suffix says so."""
-    with writing(path, overwrite) as temporary:
-        compression = compression_of(path)
+    with writing(path, overwrite) as temporary, packing(temporary, compression_of(path)) as file:
+        yield file
+
+
+@contextmanager
+def packing(path: Path, compression: str) -> Iterator[IO[bytes]]:
+    """Open a file to be written; neither its name nor the time goes into what is compressed."""
+    with path.open("wb") as file:
         if compression == ".gz":
-            with gzip.open(temporary, "wb", compresslevel=6) as compressed:
+            with gzip.GzipFile("", "wb", 6, file, mtime=0) as compressed:
                 yield compressed  # type: ignore[misc]
         elif compression == ".bz2":
-            with bz2.open(temporary, "wb") as compressed:
+            with bz2.open(file, "wb") as compressed:
                 yield compressed
         else:
-            with temporary.open("wb") as file:
-                yield file
+            yield file

@@ -8,6 +8,7 @@ https://relion.readthedocs.io/en/latest/STA_tutorial/
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import warnings
@@ -24,9 +25,10 @@ from cryotypes.conventions import decode_tilts, encode_tilts
 from cryotypes.errors import GuessWarning, ReadError, WriteError
 from cryotypes.formats.shared import relion_project
 from cryotypes.formats.shared.declaration import Format
-from cryotypes.formats.shared.files import refuse_overwrite, writing_bytes
+from cryotypes.formats.shared.files import writing_bytes
 from cryotypes.formats.shared.star import Block, describe_blocks, has_labels, read_star, write_star
 from cryotypes.formats.shared.tables import to_pandas, to_polars
+from cryotypes.formats.shared.together import is_waiting, writing_together
 from cryotypes.loss import LossReport
 from cryotypes.names import spans
 from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels
@@ -35,7 +37,7 @@ from cryotypes.projectionmodel import dimensions_of
 from . import _tilts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from cryotypes.formats.shared.declaration import Head
 
@@ -44,6 +46,7 @@ SHIFTS = ("rlnTomoXShiftAngst", "rlnTomoYShiftAngst")
 NOMINAL_TILT = "rlnTomoNominalStageTiltAngle"
 NOMINAL_AXIS = "rlnTomoNominalTiltAxisAngle"
 SERIES_FILE = "rlnTomoTiltSeriesStarFile"
+_FOLDER = "tilt_series"  # beside the list, for what it names
 TILT_PIXEL = "rlnTomoTiltSeriesPixelSize"
 SIZES = ("rlnTomoSizeX", "rlnTomoSizeY", "rlnTomoSizeZ")
 _OF_STACKS = ("rlnTomoTiltSeriesName", "rlnTomoFrameCount")  # RELION 4 and WarpTools
@@ -164,7 +167,8 @@ def _listed(
 def _named_series(row: Mapping[str, Any], path: Path) -> tuple[Path, Block]:
     """Read the file that a row of the list names."""
     name = str(row[SERIES_FILE])
-    found = relion_project.resolve(name, path)
+    inside = path.parent / _FOLDER / Path(name).name
+    found = inside if is_waiting(path) else relion_project.resolve(name, path)
     if found is None:
         raise ReadError(
             f"tilt series {row.get('rlnTomoName')!r}: {name} does not exist in "
@@ -372,7 +376,7 @@ def write(
         if any(dimensions_of(data, "tomogram_dimensions", name) for name in parts):
             report.lost["tomogram_dimensions"] = elsewhere
         with writing_bytes(path, overwrite) as file:
-            write_star(file, blocks.values(), 50001)
+            file.write(_star(blocks.values()))
         return report
     report.kept.append("pixel_spacing")
     if any(dimensions_of(data, "tomogram_dimensions", name) for name in parts):
@@ -380,28 +384,27 @@ def write(
     root = (
         Path(project).resolve() if project is not None else relion_project.project_directory(path)
     )
-    files = {name: path.resolve().parent / "tilt_series" / _file_name(name) for name in parts}
+    files = {name: path.resolve().parent / _FOLDER / _file_name(name) for name in parts}
     if len(set(files.values())) < len(files):
         raise WriteError("two tilt series have names that make the same file name", path)
-    for file_name in files.values():
-        if file_name.parent.is_dir():
-            refuse_overwrite(file_name, overwrite)
-    refuse_overwrite(path, overwrite)
     rows = [
         _list_row(data, name, part, os.path.relpath(files[name], root), report)
         for name, part in parts.items()
     ]
     if any(SIZES[0] in row for row in rows):  # in one column with sizes, 0 says unknown
         rows = [row | {label: row.get(label, 0) for label in SIZES} for row in rows]
-    for name, block in blocks.items():
-        files[name].parent.mkdir(exist_ok=True)
-        with writing_bytes(files[name], overwrite) as file:
-            write_star(file, [block], 50001)
-    with writing_bytes(path, overwrite) as file:
+    others = {files[name]: _star([block]) for name, block in blocks.items()}
+    with writing_together(path, others, overwrite) as file:
         empty = pl.DataFrame({"rlnTomoName": [], SERIES_FILE: []})
         table = pl.DataFrame(rows, infer_schema_length=None) if rows else empty
-        write_star(file, [Block("global", table)], 50001)
+        file.write(_star([Block("global", table)]))
     return report
+
+
+def _star(blocks: Iterable[Block]) -> bytes:
+    file = io.BytesIO()
+    write_star(file, blocks, 50001)
+    return file.getvalue()
 
 
 def _lose_excluded(data: pd.DataFrame, names: list[str], report: LossReport) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import shutil
 import time
 from contextlib import contextmanager
@@ -12,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryotypes.errors import ReadError
-from cryotypes.formats.shared.files import say_if_full
+from cryotypes.formats.shared.aside import alone, aside, exchange, inherit
+from cryotypes.formats.shared.files import refuse_overwrite, say_if_full
 from cryotypes.image._arrays import Reordered
 from cryotypes.image._on_disk import AsRead
 from cryotypes.image._pieces import blocks, in_threads, volume
 
-from ._multiscales import is_zarr
+from ._multiscales import is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -126,55 +126,48 @@ def _sums(block: NDArray[Any], factors: tuple[int, ...], wide: Any) -> NDArray[A
 
 @contextmanager
 def writing_directory(path: Path, overwrite: bool) -> Iterator[Path]:
-    """Give a temporary directory beside ``path``; on success it takes its place.
+    """Give a temporary directory aside; on success it takes the place of ``path``.
 
     On failure it is removed, and what was there before is there still. A link is followed.
 
     Raises
     ------
     FileExistsError
-        Before anything is written, if the path is taken and ``overwrite`` is False, or if it is a
-        directory that does not look like one of zarr.
+        Before anything is written, if the path is taken and ``overwrite`` is False, or by anything
+        but a file, or a directory that is nothing but an image of cryotypes.
     """
-    target = path.resolve()
-    _refuse(path, target, overwrite)
-    temporary = target.with_name(f".{os.getpid()}.{target.name}")
-    old = target.with_name(f".{os.getpid()}.old.{target.name}")
-    try:
-        temporary.mkdir()
-        yield temporary
-        _refuse(path, target, overwrite)
-        if not target.exists():
-            temporary.replace(target)
-            return
+    target = _refuse(path, overwrite)
+    with aside(target) as folder:
+        temporary = folder / target.name
         try:
-            target.replace(old)
-            temporary.replace(target)
-        except BaseException:
-            if old.exists() and not target.exists():
-                old.replace(target)
+            temporary.mkdir()
+            yield temporary
+            with alone(target.parent):
+                _refuse(path, overwrite)
+                if target.is_dir():
+                    inherit(target, temporary)
+                if target.exists():
+                    exchange(temporary, target)
+                else:
+                    temporary.replace(target)
+        except BaseException as error:
+            _remove_for_good(temporary)
+            say_if_full(error, path)
             raise
-        _remove(old)
-    except BaseException as error:
-        _remove_for_good(temporary)
-        say_if_full(error, path)
-        raise
 
 
-def _refuse(path: Path, target: Path, overwrite: bool) -> None:
-    if target.exists() and not overwrite:
+def _refuse(path: Path, overwrite: bool) -> Path:
+    """Return where a directory is to be, links followed."""
+    if not path.is_dir():
+        return refuse_overwrite(path, overwrite)
+    if not overwrite:
         raise FileExistsError(f"{path} exists; overwrite it with overwrite=True (--overwrite)")
-    if target.is_dir() and target.suffix.lower() != ".zarr" and not is_zarr(target):
-        raise FileExistsError(f"{path} is a directory that is not of zarr; it is not replaced")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{target.parent} is not a directory; make it first")
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
+    if not is_ours(path):
+        raise FileExistsError(
+            f"{path} is a directory that is not an image of cryotypes, or holds more than that; "
+            "it is not replaced (choose another name, or remove it yourself)"
+        )
+    return path.resolve()
 
 
 def _remove_for_good(path: Path) -> None:
@@ -184,5 +177,5 @@ def _remove_for_good(path: Path) -> None:
         absent = 0 if path.exists() else absent + 1
         if absent == 4:
             return
-        _remove(path)
+        shutil.rmtree(path, ignore_errors=True)
         time.sleep(0.02)

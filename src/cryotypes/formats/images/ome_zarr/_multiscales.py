@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import re
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -26,6 +28,7 @@ ANGSTROM = {
 }
 FILES = {3: "zarr.json", 2: ".zattrs"}  # zarr's version: where a group has its attributes
 _MARKS = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
+_OURS = re.compile(r"\d+|c|zarr\.json|\.z(attrs|group|array|metadata)")  # levels, chunks, metadata
 _EARLIEST = ("t", "c", "z", "y", "x")  # versions 0.1 and 0.2 state no axes
 _MOST = 1 << 24  # bytes of metadata that are looked at
 
@@ -67,6 +70,17 @@ class Multiscales:
 def is_zarr(path: Path) -> bool:
     """Whether a directory has the metadata of a zarr group or array."""
     return any((path / name).is_file() for name in _MARKS)
+
+
+def is_ours(path: Path) -> bool:
+    """Whether a directory is empty, or an image that cryotypes wrote and nothing else."""
+    inner = [name for _, folders, files in os.walk(path) for name in (*folders, *files)]
+    if not inner:
+        return True
+    try:
+        return bool(load(path).note) and all(map(_OURS.fullmatch, inner))
+    except (ReadError, OSError):
+        return False
 
 
 def mentions_multiscales(path: Path) -> bool:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,7 @@ from cryotypes.conventions import encode_tilts, encode_transforms
 from cryotypes.conventions._imod import ImodVolume, half_pixels, largest_half_pixels
 from cryotypes.errors import GuessWarning, ReadError, WriteError
 from cryotypes.formats.shared.declaration import Format
-from cryotypes.formats.shared.files import refuse_overwrite, writing_bytes
+from cryotypes.formats.shared.together import writing_together
 from cryotypes.formats.tilts import _tilts
 from cryotypes.loss import LossReport
 from cryotypes.projectionmodel import concatenated, dimensions_of
@@ -434,13 +433,11 @@ def _newst_com(stem: str, volume: ImodVolume) -> str:
 
 
 def _write_all(path: Path, texts: dict[str, str], overwrite: bool) -> None:
-    """Write all files aside, then rename them; none, if one exists and may not be replaced."""
-    targets = {_beside(path, suffix): text for suffix, text in texts.items()}
-    for target in targets:
-        refuse_overwrite(target, overwrite)
-    with ExitStack() as stack:
-        for target, text in targets.items():
-            stack.enter_context(writing_bytes(target, overwrite)).write(text.encode())
+    """Write all files together; none, if one exists and may not be replaced."""
+    others = {_beside(path, suffix): text.encode() for suffix, text in texts.items()}
+    own = others.pop(path)
+    with writing_together(path, others, overwrite) as file:
+        file.write(own)
 
 
 def _beside(path: Path, suffix: str) -> Path:

@@ -192,3 +192,15 @@ def stated_size(poses: Any) -> TomogramSize | None:
         return None
     x, y, z = tomogram["dimensions"]
     return TomogramSize((x, y, z), float(tomogram.get("pixel_spacing") or poses.pixel_spacing))
+
+
+def with_tomogram(metadata: dict[str, Any], spacing: float | None) -> dict[str, Any]:
+    """``metadata`` whose tomogram states its pixel spacing, or, for None, no size."""
+    tomogram = metadata.get("tomogram") or {}
+    if tomogram.get("dimensions") is None or (spacing and tomogram.get("pixel_spacing")):
+        return {}
+    if spacing:
+        stated = {**tomogram, "pixel_spacing": spacing}
+    else:
+        stated = {key: value for key, value in tomogram.items() if key != "dimensions"}
+    return {"metadata": {**metadata, "tomogram": stated}}

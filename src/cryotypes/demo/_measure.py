@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cryotypes.poseset._operations import places
+
 from . import _simulate as simulate
 
 if TYPE_CHECKING:
@@ -185,7 +187,7 @@ def measure_tomogram(poses: PoseSet, tomogram: Image) -> Floats:
     """Return how far from its stated place each particle is in the tomogram, in voxels of that."""
     assert poses.orientation is not None
     scale = poses.pixel_spacing / tomogram.pixel_spacing
-    place = np.asarray(poses.position) + (0 if poses.shift is None else np.asarray(poses.shift))
+    place = places(poses)
     data: Any = tomogram.data
     volume = np.pad(np.asarray(data), HALF)  # particles near the faces are looked for, too
     sigma = np.hypot(simulate.SIGMA, simulate.BINNING / 2) * scale

@@ -9,6 +9,7 @@ import numpy as np
 
 from cryotypes._sizes import stated_size
 from cryotypes.errors import GuessWarning
+from cryotypes.poseset._operations import places
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -70,7 +71,5 @@ def warn_outside(
 
 def _distance(poses: Any, size: TomogramSize, spacing: float) -> Any:
     """Pixels from the tomogram's box along the worst axis; 0 or less inside."""
-    points = np.asarray(poses.position, dtype=float)
-    if poses.shift is not None:
-        points = points + np.asarray(poses.shift, dtype=float)
+    points = places(poses)
     return np.maximum(-points, points - np.array(size.in_pixels(spacing))).max(axis=1)

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, get_args
 
 import numpy as np
 
+from cryotypes._sizes import with_tomogram
 from cryotypes.conventions import rescale as rescale_vectors
 from cryotypes.image._arrays import LazyArray, chunks_of, is_dask, remappable
 from cryotypes.image._checks import checked_data, checked_spacing, is_stack
 from cryotypes.image._pieces import blocks, in_threads, load, slabs, volume
 from cryotypes.poseset import validate_poseset
 from cryotypes.poseset._operations import changed
-
-from ._tomogram_size import with_tomogram
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

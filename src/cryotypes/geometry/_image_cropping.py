@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from cryotypes._sizes import with_tomogram
 from cryotypes.image._arrays import Cropped, is_dask
 from cryotypes.image._checks import checked_data, is_stack, whole_numbers
 from cryotypes.poseset import select, validate_poseset
-from cryotypes.poseset._operations import changed
-
-from ._tomogram_size import with_tomogram
+from cryotypes.poseset._operations import changed, places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -109,7 +108,6 @@ def crop_poses(poses: P, start: Sequence[int], size: Sequence[int] | None = None
     if size is None:
         return moved
     extent = np.array(whole_numbers("size", size, axes))
-    place = position if checked.shift is None else position + np.asarray(checked.shift, dtype=float)
-    place = place[:, :axes]
+    place = places(moved)[:, :axes]
     inside = ((place >= -0.5) & (place < extent - 0.5)).all(axis=1)
     return select(moved, inside)

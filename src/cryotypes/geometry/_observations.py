@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryotypes.errors import ValidationError
-from cryotypes.poseset._operations import count
+from cryotypes.poseset._operations import count, places
 
 from ._backprojection import tilt_rows
 
@@ -89,13 +89,8 @@ def _from_posesets(posesets: list[Any], n_tilts: int) -> Observations:
             listing = ", ".join(repr(value) for value in values[:5])
             raise ValidationError("observations", [f"{name} differs between tilts: {listing}"])
         stated[name] = values[0] if values else None
-    names, xy = [np.zeros(0, dtype=int)], [np.zeros((0, 2))]
-    for poses in posesets:
-        names.append(_names(poses))
-        place = np.asarray(poses.position, dtype=float)[:, :2]
-        if poses.shift is not None:
-            place = place + np.asarray(poses.shift, dtype=float)[:, :2]
-        xy.append(place)
+    names = [np.zeros(0, dtype=int), *map(_names, posesets)]
+    xy = [np.zeros((0, 2)), *(places(poses)[:, :2] for poses in posesets)]
     tilt = np.repeat(np.arange(n_tilts), [count(poses) for poses in posesets])
     return _coded(np.concatenate(names), tilt, np.concatenate(xy), n_tilts, **stated)
 

@@ -10,7 +10,7 @@ import numpy as np
 from cryotypes.conventions import rescale as rescale_vectors
 from cryotypes.errors import LossWarning
 from cryotypes.poseset import validate_poseset
-from cryotypes.poseset._operations import changed
+from cryotypes.poseset._operations import changed, places
 from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels
 
 if TYPE_CHECKING:
@@ -95,8 +95,7 @@ def apply_shifts(poses: P) -> P:
     checked = validate_poseset(poses, coerce=True)
     if checked.shift is None:
         return checked
-    place = np.asarray(checked.position, dtype=float) + np.asarray(checked.shift, dtype=float)
-    return changed(checked, position=place, shift=None)
+    return changed(checked, position=places(checked), shift=None)
 
 
 def _rescaled_model(model: ProjectionModel, spacing: float) -> ProjectionModel:

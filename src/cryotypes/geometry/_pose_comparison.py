@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cryotypes.poseset import validate_poseset
+from cryotypes.poseset._operations import places
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -133,16 +134,16 @@ def compare_poses(
     if bool(a.pixel_spacing) != bool(b.pixel_spacing):
         unknown = "B" if a.pixel_spacing else "A"
         raise ValueError(f"compare: the pixel spacing of {unknown} is unknown (--pixel-spacing)")
-    places = _places(a), _places(b)
-    n, m = len(places[0]), len(places[1])
+    found = _places(a), _places(b)
+    n, m = len(found[0]), len(found[1])
     notes: list[str] = []
     if match_particles == "order" and n != m:
         raise ValueError(f"compare: cannot pair {n} with {m} particles by their order")
     nearest = match_particles == "nearest" or n != m
-    pairs = _mutual(*places, within) if nearest else np.stack([np.arange(n)] * 2, axis=1)
-    distance = np.linalg.norm(places[0][pairs[:, 0]] - places[1][pairs[:, 1]], axis=1)
+    pairs = _mutual(*found, within) if nearest else np.stack([np.arange(n)] * 2, axis=1)
+    distance = np.linalg.norm(found[0][pairs[:, 0]] - found[1][pairs[:, 1]], axis=1)
     if not nearest and match_particles is None and n:
-        notes += _other_order(places, float(np.median(distance)))
+        notes += _other_order(found, float(np.median(distance)))
     return PoseComparison(
         pairs=pairs,
         distance=distance,
@@ -156,11 +157,9 @@ def compare_poses(
     )
 
 
-def _places(poses: Any) -> Floats:
-    place = np.asarray(poses.position, dtype=float)
-    if poses.shift is not None:
-        place = place + np.asarray(poses.shift, dtype=float)
-    return np.asarray(place * (float(poses.pixel_spacing) or 1.0))
+def _places(poses: PoseSetProtocol) -> Floats:
+    """In Å, or in pixels where nobody knows their size."""
+    return np.asarray(places(poses) * (float(poses.pixel_spacing) or 1.0))
 
 
 def _mutual(a: Floats, b: Floats, within: float | None) -> NDArray[np.intp]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from cryotypes._sizes import stated_size
 from cryotypes.poseset import validate_poseset
-from cryotypes.poseset._operations import changed
+from cryotypes.poseset._operations import changed, places
 
 from ._bounds import warn_outside
 from ._cameras import cameras_of
@@ -206,9 +206,7 @@ def project(
         tilt_image_pixel_spacing=tilt_image_pixel_spacing,
     )
     warn_outside([checked], "project", {checked.experiment_id: cameras.tomogram})
-    relative = np.asarray(checked.position, dtype=float) - cameras.centre
-    if checked.shift is not None:
-        relative = relative + np.asarray(checked.shift, dtype=float)
+    relative = places(checked) - cameras.centre
     # one multiplication for all tilts, with the change of pixels in the small matrices
     rows = (cameras.turns * cameras.scale).reshape(-1, 3)
     camera = (rows @ relative.T).reshape(len(cameras.turns), 3, len(relative))

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ._protocol import PoseSetProtocol
 
 T = TypeVar("T")
@@ -24,6 +27,14 @@ def count(poseset: Any) -> int:
     import numpy as np
 
     return int(np.shape(poseset.position)[0])
+
+
+def places(poseset: PoseSetProtocol) -> NDArray[np.float64]:
+    """Return where the particles are, (n, 3) in pixels: position + shift."""
+    import numpy as np
+
+    position = np.asarray(poseset.position, dtype=float)
+    return position if poseset.shift is None else position + np.asarray(poseset.shift, dtype=float)
 
 
 def changed(thing: T, **fields: Any) -> T:

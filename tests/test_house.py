@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import importlib
 import os
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import cryotypes
+from cryotypes.formats import BUILT_IN
 
 SOURCE = Path(cryotypes.__file__).parent
 
@@ -164,3 +166,49 @@ def test_light_imports_load_nothing_outside_the_standard_library(code):
 def test_the_command_line_starts_with_click_alone():
     before = loaded_by("")
     assert loaded_by("import cryotypes.cli") - before <= {"click", "colorama"}
+
+
+ROOMS = {"poses": "poses", "tilts": "projection_model", "images": "image"}
+
+
+def test_rooms_hold_the_formats_of_their_kind():
+    """In a room whatever has no underscore is a format, and every format stands in the list."""
+    found = {
+        f"{room}.{path.stem}"
+        for room in ROOMS
+        for path in (SOURCE / "formats" / room).iterdir()
+        if not path.name.startswith("_")
+    }
+    assert sorted(BUILT_IN) == sorted(found)
+    for name in BUILT_IN:
+        room = name.split(".")[0]
+        assert importlib.import_module(f"cryotypes.formats.{name}").FORMAT.kind == ROOMS[room]
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(("cryotypes", *parts)).removesuffix(".__init__")
+
+
+def imported_modules(path: Path, known: set[str]):
+    """The modules of cryotypes that a file imports, wherever in it; names of modules count."""
+    package = module_of(path) if path.name == "__init__.py" else module_of(path).rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from {alias.name for alias in node.names} & known
+        elif isinstance(node, ast.ImportFrom):
+            up = package.split(".")[: len(package.split(".")) - node.level + 1]
+            base = ".".join([*(up if node.level else []), *([node.module] if node.module else [])])
+            inner = {f"{base}.{alias.name}" for alias in node.names}
+            yield from inner & known or {base} & known
+
+
+def test_no_modules_import_each_other():
+    """No circle among modules; a package's ``__init__`` that only hands on names is a door."""
+    paths = {module_of(path): path for path in SOURCE.rglob("*.py")}
+    doors = {m for m, p in paths.items() if p.name == "__init__.py" and "lazy(" in p.read_text()}
+    imports = {
+        module: set(imported_modules(path, set(paths))) - doors for module, path in paths.items()
+    }
+    sorter = graphlib.TopologicalSorter({m: i for m, i in imports.items() if m not in doors})
+    sorter.prepare()  # raises a CycleError that names the circle

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ._protocol import PoseSetProtocol
+    from ._attributes import PoseSetProtocol
 
 T = TypeVar("T")
 P = TypeVar("P", bound="PoseSetProtocol")

@@ -10,7 +10,7 @@ from cryotypes import _check
 if TYPE_CHECKING:
     from typing import Literal
 
-    from ._protocol import PoseSetProtocol
+    from ._attributes import PoseSetProtocol
 
 P = TypeVar("P", bound="PoseSetProtocol")
 _ATTRIBUTES = ("position", "shift", "orientation", "experiment_id", "pixel_spacing", "source")

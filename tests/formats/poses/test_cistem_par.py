@@ -64,10 +64,10 @@ def test_par_files_that_cannot_be_read(save):
     with pytest.raises(ReadError, match="pixel_spacing="):
         read(save(PAR, "a.par"))
     for text, match in {
-        PAR.replace("   13.00", ""): "line 4: expected 17 numbers, found 16",
-        PAR.replace("13.00", "x"): "line 4: expected a number, found b'x'",
-        PAR.replace("13.00", "nan"): "line 4: expected a number",
-        "1 2 3 4 5 6 7 8 9 10 11 12\n": "line 1: expected 16 or 17 numbers, found 12",
+        PAR.replace("   13.00", ""): "line 4: expected 17 numbers as in the first line, found 16",
+        PAR.replace("13.00", "x"): "line 4, score: expected a number, found 'x'",
+        PAR.replace("13.00", "nan"): "line 4, score: expected a finite number",
+        "1 2 3 4 5 6 7 8 9 10 11 12\n": "line 1: expected 16 to 17 numbers, found 12",
     }.items():
         with pytest.raises(ReadError, match=match):
             read(save(text, "a.par"), pixel_spacing=2)

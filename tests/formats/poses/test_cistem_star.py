@@ -255,7 +255,7 @@ def test_names_with_blanks_and_hashes(save):
 
 @pytest.mark.parametrize("bad", ["nan", "inf", "x"])
 def test_numbers_that_are_none(save, bad):
-    with pytest.raises(ReadError, match="AnglePsi, row 1: expected a number"):
+    with pytest.raises(ReadError, match="AnglePsi, row 2: expected a finite number"):
         read(save(STAR.replace(" -10.00 ", f" {bad} ")))
 
 

@@ -120,7 +120,7 @@ def test_other_features_are_kept(tmp_path):
     [
         (CBOX_3D.replace("data_cryolo\n", "data_other\n"), "expected one block 'cryolo'"),
         (CBOX_3D.replace("_Width", "_Girth"), "expected one block 'cryolo'"),
-        (CBOX_3D.replace("81.5 63.5", "81.5 x"), "CoordinateY, row 1: expected a number"),
+        (CBOX_3D.replace("81.5 63.5", "81.5 x"), "CoordinateY, row 1: expected a finite number"),
         (CBOX_3D.replace("81.5 63.5 30.0", "81.5 63.5 <NA>"), "CoordinateZ, row 1"),
         (CBOX_3D.replace("81.5", "nan"), "CoordinateX, row 1"),
         (CBOX_3D.replace(" 5.0 <NA>", ""), "expected 11 values"),

@@ -28,7 +28,7 @@ def test_coords_are_centres(save):
     [
         ("1 2\n", "line 1: expected 3 numbers"),
         ("1 2 3 4\n", "line 1: expected 3 numbers"),
-        ("1 2 3\n1 2 inf\n", "row 2, z: expected a finite number"),
+        ("1 2 3\n1 2 inf\n", "line 2, z: expected a finite number"),
         ("x y z\n1 2 3\n", "line 1, x: expected a number, found 'x'"),
     ],
 )

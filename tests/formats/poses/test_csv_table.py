@@ -108,8 +108,8 @@ def test_csv_of_a_newer_version_is_refused(save):
     ("old", "new", "message"),
     [
         (",0.5", "", "line 2: expected 13 cells, found 12"),
-        ("20,30", "20,thirty", "z, row 1: expected a number, found 'thirty'"),
-        ("20,30", "20,", "z, row 1: expected a number, found None"),
+        ("20,30", "20,thirty", "z, row 1: expected a finite number, found 'thirty'"),
+        ("20,30", "20,", "z, row 1: expected a finite number, found None"),
         ("20,30", "20,inf", "z, row 1"),
         ("0.634847", "7", "expected a quaternion of length 1"),
         ("x,y,z", "x,y,x", "two columns are called 'x'"),

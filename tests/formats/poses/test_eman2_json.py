@@ -148,7 +148,7 @@ def test_binned_particles_are_scaled(info_file, tmp_path):
         ('{"boxes_3d": [[1, 2]]}', r"box 1: expected \[x, y, z"),
         ('{"boxes_3d": [[1, 2, 3], 4]}', "box 2: expected"),
         ('{"boxes_3d": [[1, 2, "3"]]}', "box 1: expected"),
-        ('{"boxes_3d": [[1, 2, NaN]]}', "box 1: expected finite"),
+        ('{"boxes_3d": [[1, 2, NaN]]}', "box 1, z: expected a finite"),
         ('{"boxes_3d": [[1, 2, 1' + "0" * 400 + "]]}", "boxes_3d: expected coordinates"),
         ('{"boxes_3d": [[1, 2, 3]], "apix_unbin": [2]}', "apix_unbin: expected"),
         ('{"boxes_3d": [[1, 2, 3]], "apix_unbin": 0}', "apix_unbin: expected"),

@@ -88,9 +88,9 @@ def test_z_is_refused(tmp_path):
     ("text", "message"),
     [
         ("1 2 3\n", "line 1: expected 4 to 5 numbers"),
-        ("1 2 3 4\n\n1 2 3\n", "line 3: expected 4, as before"),
+        ("1 2 3 4\n\n1 2 3\n", "line 3: expected 4 numbers as in the first line"),
         ("1 2 x 4\n", "line 1, width: expected a number, found 'x'"),
-        ("1 nan 3 4\n", "row 1, y: expected a finite number"),
+        ("1 nan 3 4\n", "line 1, y: expected a finite number"),
         ("1 2 3 -1\n", "row 1: expected a box with a width and height of 0 or above"),
         ("1 2 3 4\0\n", "binary data"),
     ],

@@ -519,7 +519,7 @@ def test_nothing_is_overwritten_unasked(name, five, tmp_path):
 def test_an_interrupted_write_keeps_the_old_files(name, five, save, tmp_path, monkeypatch):
     path, names = five(name), save("3 old\n", "list.doc")
     before = path.read_bytes()
-    target = {"dynamo": "write_rows", "stopgap": "write_rows"}.get(name)
+    target = {"dynamo": "number_rows", "stopgap": "number_rows"}.get(name)
 
     def fail(*args, **kwargs):
         raise KeyboardInterrupt
@@ -593,16 +593,21 @@ def test_every_single_byte_damaged(name, save):
     [
         ("dynamo", "10.5 20.5", "10.5", r"line 2: expected 36 numbers as in the first line"),
         ("dynamo", " 2 0\n2 1", " 2 0 9\n2 1", r"line 2: expected 38 numbers"),
-        ("dynamo", "0.33", "good", r"line 3, column cc: expected a number, found 'good'"),
-        ("dynamo", "10.5 20.5", "NaN 20.5", r"column x, row 1: expected a number, found nan"),
-        ("dynamo", "-20 40", "inf 40", r"column tdrot, row 1: expected a number, found inf"),
+        ("dynamo", "0.33", "good", r"line 3, cc: expected a number, found 'good'"),
+        ("dynamo", "10.5 20.5", "NaN 20.5", r"row 1, x: expected a finite number, found nan"),
+        ("dynamo", "-20 40", "inf 40", r"row 1, tdrot: expected a finite number, found inf"),
         ("dynamo", " 12 1 1", " 12.5 1 1", r"tomo \(20\), row 3: expected a whole number"),
         ("dynamo", " 12 1 1", " nan 1 1", r"tomo \(20\), row 3: expected a whole number"),
         ("dynamo", " ", ",", r"line 1: expected 26 to 42 numbers, found 1"),
-        ("dynamo", "1", "\x00", "bytes that are not plain text"),
-        ("stopgap", "11.0000", "x", r"column orig_x, row 1: expected a number, found 'x'"),
-        ("stopgap", "11.0000", "<NA>", r"column orig_x, row 1: expected a number, found None"),
-        ("stopgap", "11.0000", "nan", r"column orig_x, row 1: expected a number, found nan"),
+        ("dynamo", "1", "\x00", "expected a text file, found binary"),
+        ("stopgap", "11.0000", "x", r"column orig_x, row 1: expected a finite number, found 'x'"),
+        (
+            "stopgap",
+            "11.0000",
+            "<NA>",
+            r"column orig_x, row 1: expected a finite number, found None",
+        ),
+        ("stopgap", "11.0000", "nan", r"column orig_x, row 1: expected a finite number, found nan"),
         ("stopgap", "_orig_x", "_orig", "found no orig_x"),
         ("stopgap", "_tomo_num", "_tomo", "expected the label tomo_num"),
         ("stopgap", "_the", "_theta", "found no the"),

@@ -100,7 +100,7 @@ def test_numbers_that_32_bits_do_not_hold(tmp_path):
         (em_bytes()[:4] + struct.pack("<3i", 20, 5, 2) + em_bytes()[16:], "found 20 × 5 × 2"),
         (em_bytes()[:4] + struct.pack("<3i", 10, 10, 1) + em_bytes()[16:], "found 10 × 10 × 1"),
         (em_bytes()[:4] + struct.pack("<3i", 20, -5, 1) + em_bytes()[16:], "found 20 × -5 × 1"),
-        (em_bytes()[:540] + b"\0\0\xc0\x7f" + em_bytes()[544:], "column x, row 1: expected a num"),
+        (em_bytes()[:540] + b"\0\0\xc0\x7f" + em_bytes()[544:], "row 1, x: expected a finite"),
     ],
 )
 def test_files_that_are_no_lists(save, raw, message):

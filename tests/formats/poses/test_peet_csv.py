@@ -152,9 +152,9 @@ def test_model_of_another_tomogram(motl):
     ("rows", "message"),
     [
         ("1,2,3\n", "line 2: expected 20 numbers"),
-        (ROWS + "1,2\n", "line 4: expected 20, as before"),
+        (ROWS + "1,2\n", "line 4: expected 20 numbers, found 2"),
         (ROWS.replace("-160", "x"), r"line 2, EulerZ\(3\): expected a number, found 'x'"),
-        (ROWS.replace("-160", "nan"), "row 1: expected finite offsets and angles"),
+        (ROWS.replace("-160", "nan"), "row 1, EulerZ.3.: expected a finite"),
     ],
 )
 def test_bad_rows_are_named(rows, message, motl):

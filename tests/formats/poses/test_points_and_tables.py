@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import warnings
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -133,7 +134,7 @@ def test_written_numbers_are_the_known_ones(tmp_path):
     assert content["pickable_object_name"] == "ribosome"
 
     pytom_xml.write([poses], tmp_path / "a.xml")
-    root = pytom_xml._root(tmp_path / "a.xml")
+    root = ElementTree.parse(tmp_path / "a.xml").getroot()
     angles = [float(root.find("Particle/Rotation").get(n)) for n in ("Z1", "X", "Z2")]
     np.testing.assert_allclose(angles, [65, 40, -160], atol=1e-9)
     assert root.find("Particle/PickPosition").get("X") == "10.0"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
 import numpy as np
 import pytest
 
@@ -77,7 +79,7 @@ def test_pytom_changed_score_is_written_into_its_element(save, tmp_path):
     poses = read_pytom(save)
     poses.features["Score"] = 0.25
     pytom_xml.write([poses], tmp_path / "b.xml")
-    root = pytom_xml._root(tmp_path / "b.xml")
+    root = ElementTree.parse(tmp_path / "b.xml").getroot()
     assert root.find("Particle/Score").attrib == {"Value": "0.25", "Type": "FLCFScore"}
     assert root.find("Particle/Score/PeakPrior") is not None
 
@@ -99,7 +101,7 @@ def test_pytom_refuses_features_that_are_no_such_element(save, tmp_path):
     [
         ("<ParticleList", '<!DOCTYPE a [<!ENTITY b "c">]><ParticleList', "entities"),
         ('X="40"', 'X="fourty"', "particle 1, Rotation Z1 X Z2: expected numbers"),
-        ('X="40"', 'X="nan"', "particle 1, Rotation: expected finite"),
+        ('X="40"', 'X="nan"', "particle 1, Rotation X: expected a finite"),
         ('"ZXZ"', '"ZYZ"', "expected the paradigm ZXZ"),
         ("</ParticleList>", '<Particle Filename="b"/></ParticleList>', "particle 2: expected Rot"),
         ("ParticleList", "TiltSeries", "expected a ParticleList, found TiltSeries"),

@@ -53,7 +53,7 @@ def test_text_of_three_columns(save, text):
 
 def test_text_of_more_columns_needs_their_names(save, tmp_path):
     path = save("10 20 30 25 40 70 0.5\n", "TS_01.xyz")
-    with pytest.raises(ReadError, match=r"expected 3 columns .*columns="):
+    with pytest.raises(ReadError, match=r"expected 3 numbers .*columns="):
         xyz_text.read(path)
     names = ["x", "y", "z", "rot", "tilt", "psi", "score"]
     poses = the_one(xyz_text.read(path, columns=names))
@@ -67,7 +67,7 @@ def test_text_of_more_columns_needs_their_names(save, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("1 2 3\n4 5\n", "line 2: expected 3 columns"),
+        ("1 2 3\n4 5\n", "line 2: expected 3 numbers"),
         ("1 2 3\n4 5 six\n", "line 2, z: expected a number, found 'six'"),
         ("1 2 nan\n", "line 1, z"),
         ("1 2 1_0\n", "line 1, z"),

@@ -10,7 +10,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from cryotypes.errors import ReadError, WriteError
-from cryotypes.formats.shared.json_points import Points, parse, read_text, records, shown, to_json
+from cryotypes.formats.shared.json_points import Points, parse, read_json, records, shown, to_json
 from cryotypes.loss import LossReport
 
 PATH = Path("points.json")
@@ -238,11 +238,11 @@ def test_json_is_one_line_with_its_letters():
 
 
 def test_texts(save):
-    assert read_text(save(b"\xef\xbb\xbf{}", "a.json")) == "{}"
+    assert read_json(save(b"\xef\xbb\xbf{}", "a.json")) == {}
     with pytest.raises(ReadError, match="the file is empty"):
-        read_text(save(b"", "b.json"))
+        read_json(save(b"", "b.json"))
     with pytest.raises(ReadError, match="expected UTF-8"):
-        read_text(save(b"\xff{}", "c.json"))
+        read_json(save(b"\xff{}", "c.json"))
 
 
 def test_what_was_found_is_shown_in_60_letters():

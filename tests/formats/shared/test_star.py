@@ -15,7 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cryotypes.errors import GuessWarning, ReadError, WriteError
-from cryotypes.formats.shared import star
+from cryotypes.formats.shared import pieces
 from cryotypes.formats.shared.star import Block, find_block_names, read_star, write_star
 
 
@@ -243,7 +243,7 @@ def test_pieces_make_no_difference(read, monkeypatch, piece, prefix):
     """However a file is cut, also where a type changes on the way, the table is the same."""
     text = many_rows().replace("#6\n", "#6\n" + prefix)
     expected = read(text)[0].table
-    monkeypatch.setattr(star, "PIECE", piece)
+    monkeypatch.setattr(pieces, "PIECE", piece)
     found = read(text)[0].table
     assert found.equals(expected)
     assert found.dtypes == expected.dtypes
@@ -254,7 +254,7 @@ def test_pieces_make_no_difference(read, monkeypatch, piece, prefix):
 
 @pytest.mark.parametrize("piece", [1, 50, 1 << 20])
 def test_ragged_rows_in_any_piece(read, monkeypatch, piece):
-    monkeypatch.setattr(star, "PIECE", piece)
+    monkeypatch.setattr(pieces, "PIECE", piece)
     body = ["1 2\n"] * 100
     body[70], body[80] = "1\n", "1 2 3\n"
     with pytest.raises(ReadError, match=r"line 76: expected 2 values"):

@@ -34,7 +34,7 @@ def test_tilts_order_and_dose(tmp_path):
         (TEXT.replace("   7  ", "   3  "), "numbers of the acquisition"),
         (TEXT.replace("   7  ", " 1.5  "), "numbers of the acquisition"),
         (TEXT + "1 2\n", "line 6: expected 3 numbers"),
-        (TEXT.replace("-6.00", "nan"), "line 2: expected a finite number"),
+        (TEXT.replace("-6.00", "nan"), "line 2, tilt: expected a finite number"),
     ],
 )
 def test_what_is_none(tmp_path, text, message):

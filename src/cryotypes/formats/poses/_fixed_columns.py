@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from cryotypes.conventions import encode_orientation
-from cryotypes.errors import ReadError, WriteError
+from cryotypes.errors import WriteError
+from cryotypes.formats.shared.finite import check_finite
 
 from ._particles import lose_features
 from ._tomogram_numbers import number_names, numbers_by_name
@@ -38,11 +39,7 @@ def vectors(columns: Mapping[str, NDArray[Any]], names: Sequence[str], path: Pat
         Naming the row where a number is infinite or missing.
     """
     result = np.stack([np.asarray(columns[name], dtype=float) for name in names], axis=1)
-    if not np.isfinite(result).all():
-        row, column = np.argwhere(~np.isfinite(result))[0]
-        where = f"column {names[column]}, row {row + 1}"
-        raise ReadError(f"{where}: expected a number, found {result[row, column]}", path)
-    return result
+    return check_finite(result, names, path)
 
 
 def count_from(place: Place, zero: float | None) -> Place:

@@ -20,6 +20,7 @@ from cryotypes.conventions import (
 )
 from cryotypes.conventions._table import CRYOTYPES, RELION_3_0
 from cryotypes.errors import GuessWarning, ReadError, WriteError
+from cryotypes.formats.shared.finite import finite_column
 from cryotypes.formats.shared.tables import to_pandas, to_polars
 from cryotypes.names import strip_path_and_suffix
 
@@ -236,19 +237,7 @@ def numbers(table: pl.DataFrame, names: Sequence[str | None], path: Path) -> Flo
     for index, name in enumerate(names):
         if name is None:
             continue
-        column = table[name]
-        if column.dtype.is_numeric():
-            values = column.cast(pl.Float64, strict=False)
-        elif column.dtype == pl.String:
-            values = column.str.strip_chars().cast(pl.Float64, strict=False)
-        else:
-            values = pl.Series([None], dtype=pl.Float64).new_from_index(0, len(column))
-        bad = values.is_null() | ~values.is_finite()
-        if bad.any():
-            row = int(bad.fill_null(True).arg_max() or 0)
-            expected = f"{name}, row {row + 1}: expected a number"
-            raise ReadError(f"{expected}, found {column[row]!r}", path)
-        result[:, index] = values.to_numpy()
+        result[:, index] = finite_column(table, name, path)
     return result
 
 

@@ -19,7 +19,8 @@ from cryotypes.conventions import decode_orientation, decode_shift
 from cryotypes.conventions._table import CISTEM
 from cryotypes.errors import ReadError
 from cryotypes.formats.shared.declaration import Format, Head
-from cryotypes.formats.shared.files import reading_bytes, warn_if_cut
+from cryotypes.formats.shared.files import read_text
+from cryotypes.formats.shared.rows import read_numbers
 from cryotypes.formats.shared.tables import to_pandas
 from cryotypes.names import strip_path_and_suffix
 
@@ -27,8 +28,6 @@ from ._particles import Particles, to_posesets
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from numpy.typing import NDArray
 
     from cryotypes.poseset import PoseSet
 
@@ -77,9 +76,7 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> list[PoseSet]:
         If a line has not 16 or 17 numbers (Frealign 8's 12 had shifts in pixels), or shifts lack
         the pixel size.
     """
-    with reading_bytes(path) as file:
-        raw: bytes = file.read().replace(b"\r\n", b"\n")
-    warn_if_cut(raw, path)
+    raw = read_text(path)
     table = _read_table(raw, path)
     n = table.height
     angles = table.select("phi", "theta", "psi").to_numpy().reshape(n, 3)
@@ -108,48 +105,14 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> list[PoseSet]:
 def _read_table(raw: bytes, path: Path) -> pl.DataFrame:
     """Parse the lines that are not comments; all values are finite numbers."""
     body = _COMMENT.sub(b"", raw)
-    first = next((words for line in body.splitlines() if (words := line.split())), None)
-    names = _COLUMNS[17] if first is None else _COLUMNS.get(len(first))
-    values = np.zeros((0, 17)) if names is None or first is None else _numbers(body, len(first))
-    if names is None or values is None:
-        raise _fault(body, len(names or ()), path)
+    first = re.search(rb"\S[^\n]*", body)
+    names = _COLUMNS[17] if first is None else _COLUMNS.get(len(first[0].split()), _COLUMNS[17])
+    values = read_numbers(body, path, names, required=16, finite=len(names))
     columns = dict(zip(names, values.T, strict=True))
     for name in _WHOLE:
         if np.array_equal(columns[name], np.trunc(columns[name])):
             columns[name] = columns[name].astype(np.int64)
     return pl.DataFrame(columns)
-
-
-def _numbers(body: bytes, width: int) -> NDArray[np.float64] | None:
-    """Return (n, width) numbers; None if something is wrong."""
-    if not body.isascii():
-        return None
-    rows = pl.Series(body.decode("ascii").splitlines()).str.strip_chars()
-    rows = rows.filter(rows != "")
-    words = rows.str.extract_all(r"\S+")
-    if (words.list.len() != width).any():
-        return None
-    numbers = words.explode().cast(pl.Float64, strict=False).to_numpy().reshape(-1, width)
-    return numbers if np.isfinite(numbers).all() else None
-
-
-def _fault(body: bytes, width: int, path: Path) -> ReadError:
-    """Say which line is wrong."""
-    for number, line in enumerate(body.split(b"\n"), 1):
-        words = line.split()
-        if words and (len(words) not in ((width,) if width else _COLUMNS)):
-            expected = width or "16 or 17"
-            return ReadError(
-                f"line {number}: expected {expected} numbers, found {len(words)} words", path
-            )
-        for word in words:
-            try:
-                good = np.isfinite(float(word))
-            except ValueError:
-                good = False
-            if not good:
-                return ReadError(f"line {number}: expected a number, found {word!r}", path)
-    return ReadError("expected lines of 16 or 17 numbers", path)
 
 
 FORMAT = Format(

@@ -31,7 +31,8 @@ from cryotypes.conventions import (
 from cryotypes.conventions._table import CISTEM
 from cryotypes.errors import ReadError, WriteError
 from cryotypes.formats.shared.declaration import Format, Head
-from cryotypes.formats.shared.files import reading_bytes, writing_bytes
+from cryotypes.formats.shared.files import read_text, writing_bytes
+from cryotypes.formats.shared.finite import finite_column
 from cryotypes.formats.shared.star import Block, has_labels, parse_star, write_star
 from cryotypes.formats.shared.tables import to_pandas, to_polars
 from cryotypes.loss import LossReport
@@ -102,9 +103,8 @@ def read(
         If the file holds no particles, a column of poses holds text, or shifts or positions lack
         the pixel size.
     """
-    with reading_bytes(path) as file:
-        raw = file.read()
-    blocks = [b for b in parse_star(_plain(raw), path) if "cisTEM" in "".join(b.table.columns)]
+    raw = _plain(read_text(path))
+    blocks = [b for b in parse_star(raw, path) if "cisTEM" in "".join(b.table.columns)]
     if len(blocks) != 1 or not blocks[0].loop:
         raise ReadError(f"expected one loop of cisTEM's particles, found {len(blocks)}", path)
     rows = _Rows(path, blocks[0].table, pixel_spacing)
@@ -144,8 +144,6 @@ def read(
 
 def _plain(raw: bytes) -> bytes:
     """Drop comment lines, and quotes around single words; both would be parsed slowly."""
-    if b"\r" in raw:
-        raw = raw.replace(b"\r\n", b"\n")
     raw = re.sub(rb"(?m)^#.*", b"", raw)
     if b"'" not in raw or b'"' in raw:
         return raw
@@ -176,14 +174,7 @@ class _Rows:
         """Return a column of numbers; zeros if there is none."""
         if name not in self.table.columns:
             return np.zeros(self.table.height)
-        column = self.table[name]
-        numbers = column.cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
-        wrong = ~np.isfinite(numbers)
-        if wrong.any():
-            row = int(wrong.argmax())
-            raise ReadError(f"_{name}, row {row}: expected a number, found {column[row]!r}",
-                            self.path)  # fmt: skip
-        return np.asarray(numbers, dtype=float)
+        return finite_column(self.table, name, self.path)
 
     def vectors(self, names: tuple[str, ...]) -> Floats | None:
         """Return columns as (n, 3), with zeros where one is missing; None if all are."""

@@ -26,7 +26,7 @@ from cryotypes.conventions._table import COPICK
 from cryotypes.errors import ReadError, WriteError
 from cryotypes.formats.shared.declaration import Format, Head
 from cryotypes.formats.shared.files import writing_bytes
-from cryotypes.formats.shared.json_points import Points, parse, read_text, records, shown, to_json
+from cryotypes.formats.shared.json_points import Points, parse, read_json, records, shown, to_json
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 
@@ -125,12 +125,7 @@ def read(
 
 
 def _content(path: Path) -> dict[str, Any]:
-    try:
-        content = parse(read_text(path))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, ReadError):
-            raise
-        raise ReadError(f"expected JSON ({error})", path) from error
+    content = read_json(path)
     if not isinstance(content, dict) or "points" not in content:
         raise ReadError(f"expected an object with points, found {shown(content)}", path)
     unit = content.get("unit", "angstrom")

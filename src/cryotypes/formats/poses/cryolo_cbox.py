@@ -21,6 +21,7 @@ from cryotypes.conventions import decode_position, encode_position
 from cryotypes.errors import ReadError
 from cryotypes.formats.shared.declaration import Format, Head
 from cryotypes.formats.shared.files import writing_bytes
+from cryotypes.formats.shared.finite import finite_column
 from cryotypes.formats.shared.rows import (
     is_empty_list,
     looks_like_numbers,
@@ -113,10 +114,10 @@ def _read_star(path: Path, spacing: float) -> tuple[Particles, dict[str, Any]]:
         )
     table = found[0].table
     z = _depths(table, path)
-    corners = np.column_stack([*(_numbers(table, n, path) for n in _POSITION[:2])] + [
-        np.zeros(table.height) if z is None else z
-    ])  # fmt: skip
-    sizes = [_numbers(table, name, path) for name in _SIZE]
+    x, y, width, height = (
+        finite_column(table, n, path, "cryolo") for n in (*_POSITION[:2], *_SIZE)
+    )
+    corners = np.column_stack([x, y, np.zeros(table.height) if z is None else z])
     metadata = {
         "dialect": "star",
         "ndim": 2 if z is None else 3,
@@ -124,20 +125,7 @@ def _read_star(path: Path, spacing: float) -> tuple[Particles, dict[str, Any]]:
         "blocks": {b.name: None if b is found[0] else content_of(b) for b in blocks},
     }
     rest = to_pandas(table, without=_POSITION)
-    return _particles(corners, np.column_stack(sizes), rest, path, spacing), metadata
-
-
-def _numbers(table: pl.DataFrame, name: str, path: Path) -> NDArray[np.float64]:
-    values = table[name].cast(pl.Float64, strict=False).fill_null(float("nan")).to_numpy()
-    bad = ~np.isfinite(values)
-    if bad.any():
-        row = int(bad.argmax())
-        raise ReadError(
-            f"block 'cryolo', column {name}, row {row + 1}: expected a number, found "
-            f"{table[name][row]!r}",
-            path,
-        )
-    return values
+    return _particles(corners, np.column_stack([width, height]), rest, path, spacing), metadata
 
 
 def _depths(table: pl.DataFrame, path: Path) -> NDArray[np.float64] | None:
@@ -146,7 +134,11 @@ def _depths(table: pl.DataFrame, path: Path) -> NDArray[np.float64] | None:
         return None
     column = table[_POSITION[2]]
     absent = column.null_count() + (column.is_nan().sum() if column.dtype.is_float() else 0)
-    return None if absent == table.height and table.height else _numbers(table, _POSITION[2], path)
+    return (
+        None
+        if absent == table.height and table.height
+        else finite_column(table, _POSITION[2], path, "cryolo")
+    )
 
 
 def _read_text(raw: bytes, path: Path, spacing: float) -> tuple[Particles, dict[str, Any]]:

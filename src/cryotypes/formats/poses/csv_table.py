@@ -23,7 +23,7 @@ import polars as pl
 from cryotypes.conventions._table import CRYOTYPES
 from cryotypes.errors import ReadError, WriteError
 from cryotypes.formats.shared.declaration import Format, Head
-from cryotypes.formats.shared.files import reading_bytes, warn_if_cut, writing_bytes
+from cryotypes.formats.shared.files import decode_utf8, read_bytes, warn_if_cut, writing_bytes
 from cryotypes.loss import LossReport
 
 from ._named_columns import (
@@ -105,14 +105,10 @@ def read(
         If shifts or quaternions are recognised by their columns' names alone, columns without
         names may be angles or fractions of the tomogram's size, or the last line may be cut.
     """
-    with reading_bytes(path) as file:
-        data: bytes = file.read()
+    data = read_bytes(path)  # as it is: quoted texts may hold line ends of any kind
     if not data:
         raise ReadError("the file is empty", path)
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ReadError(f"expected UTF-8 text, found other bytes ({error})", path) from error
+    decode_utf8(data, path)
     warn_if_cut(data, path)
     comments, body = _split(data.removeprefix(b"\xef\xbb\xbf"))
     facts = _facts(comments, path)

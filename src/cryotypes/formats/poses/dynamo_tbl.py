@@ -11,6 +11,7 @@ https://wiki.dynamo.biozentrum.unibas.ch/w/index.php/Table_convention
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,11 +26,12 @@ from cryotypes.conventions import (
     encode_shift,
 )
 from cryotypes.formats.shared.declaration import Format, Head
+from cryotypes.formats.shared.files import read_text
+from cryotypes.formats.shared.rows import number_rows, read_columns
 from cryotypes.formats.shared.tables import to_pandas
 from cryotypes.loss import LossReport
 
 from . import _fixed_columns
-from ._dynamo_text import is_number, read_rows, write_rows
 from ._particles import Particles, join_poses, to_posesets
 from ._tomogram_numbers import decode_numbers, writing_with_map
 
@@ -58,6 +60,13 @@ _POSE = {*POSITION, *SHIFT, *ANGLES, "tomo", "apix"}
 # What is not 0 by default, and what STOPGAP (sg_motl_dynamo_to_stopgap.m) calls the same.
 _DEFAULTS = {"aligned": 1, "averaged": 1}
 _ALIASES = {"cc": "score", "reg": "object"}
+_UNSIGNED = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|(?i:nan|inf)"
+# MATLAB's complex numbers: 1+2i, 1e-3-0i, NaN+0i; a purely imaginary one has no real part
+_COMPLEX = rf"^([+-]?(?:{_UNSIGNED}))[+-](?:{_UNSIGNED})\*?[ij]$"
+_IMAGINARY = rf"^[+-]?(?:{_UNSIGNED})\*?[ij]$"
+_WORD = re.compile(
+    rf"[+-]?(?:{_UNSIGNED})(?:[+-](?:{_UNSIGNED})\*?[ij])?|[+-]?(?:{_UNSIGNED})\*?[ij]".encode()
+)
 
 
 def sniff(head: Head) -> bool:
@@ -67,7 +76,7 @@ def sniff(head: Head) -> bool:
     line = head.data.lstrip().split(b"\n")[0].split()
     if not line:
         return len(head.data) < 1024
-    return FEWEST <= len(line) <= len(COLUMNS) and all(map(is_number, line))
+    return FEWEST <= len(line) <= len(COLUMNS) and all(map(_WORD.fullmatch, line))
 
 
 def read(
@@ -101,7 +110,8 @@ def read(
     ReadError
         If rows differ in length or are not 26 to 42 numbers, or a pose is not finite.
     """
-    table = read_rows(path, COLUMNS, FEWEST)
+    raw = read_text(path)
+    table = read_columns(raw, path, COLUMNS, required=FEWEST, other=_real_parts)
     columns = {name: table[name].to_numpy() for name in table.columns}
     place = _fixed_columns.count_from(CONVENTION.place, corner_offset)
     codes, experiments, numbers = decode_numbers(columns["tomo"], path, tomogram_names, "tomo (20)")
@@ -127,6 +137,13 @@ def read(
         "tomogram_numbers": numbers,
     }
     return to_posesets(particles, path, metadata)
+
+
+def _real_parts(texts: pl.Series) -> pl.Series:
+    """Make numbers of words, of which some are complex: their real parts."""
+    numbers = texts.cast(pl.Float64, strict=False)
+    numbers = numbers.fill_null(texts.str.extract(_COMPLEX, 1).cast(pl.Float64, strict=False))
+    return numbers.set(texts.str.contains(_IMAGINARY) & numbers.is_null(), 0.0)
 
 
 def _spacing(columns: dict[str, NDArray[Any]], n: int, given: float | None) -> NDArray[np.float64]:
@@ -189,7 +206,7 @@ def write(
     order = COLUMNS[: _width(particles, features.asked)]
     table = pl.DataFrame({name: np.asarray(columns[name]) for name in order})
     with writing_with_map(path, overwrite, particles.experiments, numbers) as file:
-        write_rows(file, table)
+        file.write(number_rows(table, " "))
     return report
 
 

@@ -11,7 +11,6 @@ writing particles does not cost a tomogram its alignment.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -24,10 +23,18 @@ from cryotypes.conventions import _table as conventions
 from cryotypes.conventions import decode_position, encode_position, rescale
 from cryotypes.errors import ReadError, WriteError
 from cryotypes.formats.shared.declaration import Format, Head
-from cryotypes.formats.shared.files import reading_bytes, refuse_overwrite, writing_bytes
+from cryotypes.formats.shared.eman2_info import (
+    experiment_of,
+    info_text,
+    read_info,
+    replaced_info,
+    unbinned_spacing,
+)
+from cryotypes.formats.shared.files import refuse_overwrite, writing_bytes
+from cryotypes.formats.shared.finite import check_finite
+from cryotypes.formats.shared.json_points import shown
 from cryotypes.geometry._bounds import warn_outside
 from cryotypes.loss import LossReport
-from cryotypes.names import strip_path_and_suffix
 
 from ._particles import Particles, join_poses, lose_features, to_posesets
 
@@ -87,10 +94,10 @@ def read(
         If the file is not JSON with boxes, a box is not as above, or the tomogram's size or
         voxel size is missing.
     """
-    info = _load(path)
+    info = read_info(path, "boxes_3d")
     boxes = info.pop("boxes_3d")
     written = _coordinates(boxes, path)
-    unbinned = _unbinned(info, path)
+    unbinned = unbinned_spacing(info, path)
     n = len(boxes)
     metadata: dict[str, Any] = {"format": NAME, "ndim": 3, "info": info}
     if unbinned is None or not n:
@@ -113,60 +120,16 @@ def read(
     return to_posesets(particles, path, metadata)
 
 
-def experiment_of(path: Path) -> str:
-    """Return the tomogram's name: that of the file, without ``_info``."""
-    name = strip_path_and_suffix(path.name)
-    return name.removesuffix("_info") or name
-
-
-def _load(path: Path) -> dict[str, Any]:
-    with reading_bytes(path) as file:
-        raw: bytes = file.read()
-    if not raw:
-        raise ReadError("the file is empty", path)
-    try:
-        info = json.loads(raw.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise ReadError(f"expected JSON ({error})", path) from error
-    if not isinstance(info, dict) or not isinstance(info.get("boxes_3d"), list):
-        found = ", ".join(list(info)[:6]) if isinstance(info, dict) else type(info).__name__
-        raise ReadError(f"expected an object with a list 'boxes_3d', found {found}", path)
-    return info
-
-
 def _coordinates(boxes: list[Any], path: Path) -> Floats:
     for row, box in enumerate(boxes):
         numbers = box[:3] if isinstance(box, list) else []
         if len(numbers) != 3 or not all(type(v) in (int, float) for v in numbers):
-            raise ReadError(f"box {row + 1}: expected [x, y, z, …], found {_shown(box)}", path)
+            raise ReadError(f"box {row + 1}: expected [x, y, z, …], found {shown(box)}", path)
     try:
         written = np.array([box[:3] for box in boxes], dtype=float).reshape(-1, 3)
     except OverflowError as error:
         raise ReadError(f"boxes_3d: expected coordinates ({error})", path) from error
-    bad = ~np.isfinite(written).all(axis=1)
-    if bad.any():
-        row = int(bad.argmax())
-        raise ReadError(f"box {row + 1}: expected finite numbers, found {_shown(boxes[row])}", path)
-    return written
-
-
-def _shown(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
-
-
-def _unbinned(info: dict[str, Any], path: Path) -> float | None:
-    """Return apix_unbin; some scripts write it as text."""
-    if info.get("apix_unbin") is None:
-        return None
-    try:
-        unbinned = float(info["apix_unbin"])
-    except (TypeError, ValueError, OverflowError):
-        unbinned = math.nan
-    if not (math.isfinite(unbinned) and unbinned > 0):
-        found = _shown(info["apix_unbin"])
-        raise ReadError(f"apix_unbin: expected Å per pixel, found {found}", path)
-    return unbinned
+    return check_finite(written, "xyz", path, lambda row: f"box {row + 1}")
 
 
 def _need_spacing(pixel_spacing: float | None, path: Path) -> float:
@@ -247,7 +210,7 @@ def write(
         report.lost.pop("experiment_id", None)
     refuse_overwrite(path, overwrite)
     info, known = _base(particles, path, report)
-    unbinned = _unbinned(info, path)
+    unbinned = unbinned_spacing(info, path)
     if unbinned is None and not known:
         unbinned = info["apix_unbin"] = _spacing(particles, path)
         report.assumed["apix_unbin"] = "the pixel size of the particles"
@@ -270,23 +233,18 @@ def write(
     rest = _rest(particles, report)
     info["boxes_3d"] = [[*xyz, *values] for xyz, values in zip(written.tolist(), rest, strict=True)]
     _add_classes(info, particles, [values[2] for values in rest], box_size, report)
-    entries = (f"{json.dumps(key)}: {json.dumps(value)}" for key, value in info.items())
+    text = info_text(info, path)
     with writing_bytes(path, overwrite) as file:
-        file.write(("{\n" + ",\n".join(entries) + "\n}\n").encode())
+        file.write(text)
     return report
 
 
 def _base(particles: Particles, path: Path, report: LossReport) -> tuple[dict[str, Any], bool]:
     """Return the other keys: of the file to be overwritten, of the file read; or none."""
-    if path.exists():
-        try:
-            with reading_bytes(path) as file:
-                info = json.loads(file.read().decode("utf-8-sig"))
-        except (ValueError, RecursionError):
-            info = None
-        if isinstance(info, dict) and {"boxes_3d", "apix_unbin", "class_list"}.intersection(info):
-            report.converted["metadata"] = "all keys but boxes_3d stay those of the existing file"
-            return info, True
+    replaced = replaced_info(path)
+    if {"boxes_3d", "apix_unbin", "class_list"}.intersection(replaced):
+        report.converted["metadata"] = "all keys but boxes_3d stay those of the existing file"
+        return replaced, True
     info = next((m["info"] for m in particles.read if "info" in m), None)
     return ({}, False) if info is None else (dict(info), True)
 

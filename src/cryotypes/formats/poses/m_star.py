@@ -28,6 +28,7 @@ from cryotypes.conventions import (
 from cryotypes.errors import ReadError, WriteError
 from cryotypes.formats.shared.declaration import Format
 from cryotypes.formats.shared.files import writing_bytes
+from cryotypes.formats.shared.finite import finite_column
 from cryotypes.formats.shared.star import Block, has_labels, read_star, write_star
 from cryotypes.formats.shared.tables import to_pandas, to_polars
 from cryotypes.loss import LossReport
@@ -117,15 +118,7 @@ def _vectors(table: pl.DataFrame, names: tuple[str, ...], sample: int, path: Pat
         label = f"{name}{sample}"
         if label not in table:
             raise ReadError(f"expected a column {label}, which belongs to {names[0]}{sample}", path)
-        numbers = table[label].cast(pl.Float64, strict=False)
-        bad = ~numbers.is_finite().fill_null(False)
-        if bad.any():
-            row = int(bad.arg_max() or 0)
-            found = table[label][row]
-            raise ReadError(
-                f"column {label}, row {row + 1}: expected a finite number, found {found!r}", path
-            )
-        columns.append(numbers.to_numpy())
+        columns.append(finite_column(table, label, path))
     return np.stack(columns, axis=1)
 
 

@@ -28,7 +28,7 @@ from cryotypes.conventions import (
 )
 from cryotypes.errors import ReadError, WriteError
 from cryotypes.formats.shared.declaration import Format, Head
-from cryotypes.formats.shared.files import reading_bytes
+from cryotypes.formats.shared.files import read_bytes
 from cryotypes.loss import LossReport
 
 from . import _fixed_columns
@@ -141,8 +141,7 @@ def read(
 
 def _read_array(path: Path) -> tuple[NDArray[np.float64], bytes]:
     """Return values (n, 20), and what the header says beyond type and size."""
-    with reading_bytes(path) as file:
-        raw: bytes = file.read()
+    raw = read_bytes(path)
     layout = _layout(raw)
     if layout is None:
         what = f"a header of {_HEADER} bytes, machine 0, 3, 5 or 6, and type 5 or 9 (floats)"

@@ -33,15 +33,16 @@ from cryotypes.conventions import (
 from cryotypes.errors import GuessWarning, ReadError, WriteError
 from cryotypes.formats.poses.imod_mod._model import model_bytes, parse_model
 from cryotypes.formats.shared.declaration import Format, Head
-from cryotypes.formats.shared.files import refuse_overwrite
-from cryotypes.formats.shared.rows import number_rows, read_numbers, read_text
+from cryotypes.formats.shared.files import read_bytes, read_text, refuse_overwrite
+from cryotypes.formats.shared.finite import check_finite
+from cryotypes.formats.shared.rows import number_rows, read_numbers
 from cryotypes.formats.shared.together import writing_together
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 
 from ._boxes import whole_numbers
 from ._particles import Particles, join_poses, lose_features, to_posesets
-from .imod_mod import IDS, MODELS, WHOLE, model_of, place_of, points_of, read_bytes, set_spacing
+from .imod_mod import IDS, MODELS, WHOLE, model_of, place_of, points_of, set_spacing
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -160,12 +161,8 @@ def _read_list(path: Path) -> tuple[str, list[str], Floats]:
     names = names[:_WIDTH]
     body = re.sub(rb",[ \t]*(?=\n|$)", b"", body)
     table = read_numbers(body, path, names, required=_WIDTH, finite=0, separator=",", first_line=2)
-    used = table[:, _OFFSETS + _ANGLES]
-    bad = ~np.isfinite(used).all(axis=1)
-    if bad.any():
-        row = int(bad.argmax())
-        found = used[row].tolist()
-        raise ReadError(f"row {row + 1}: expected finite offsets and angles, found {found}", path)
+    used = _OFFSETS + _ANGLES
+    check_finite(table[:, used], [names[i] for i in used], path)
     return header, names, table
 
 

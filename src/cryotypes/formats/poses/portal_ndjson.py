@@ -32,8 +32,8 @@ from cryotypes.conventions import (
 from cryotypes.conventions._table import CZ_PORTAL
 from cryotypes.errors import ReadError
 from cryotypes.formats.shared.declaration import Format, Head
-from cryotypes.formats.shared.files import writing_bytes
-from cryotypes.formats.shared.json_points import Points, parse, read_text, records, shown, to_json
+from cryotypes.formats.shared.files import decode_utf8, read_text, writing_bytes
+from cryotypes.formats.shared.json_points import Points, parse, records, shown, to_json
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 
@@ -132,7 +132,7 @@ def _axes(order: str) -> list[int]:
 
 def _points(path: Path) -> Points:
     rows, numbers = [], []
-    for number, line in enumerate(read_text(path).split("\n"), 1):
+    for number, line in enumerate(decode_utf8(read_text(path), path).split("\n"), 1):
         if not line.strip():
             continue
         try:

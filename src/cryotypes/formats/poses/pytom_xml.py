@@ -29,8 +29,10 @@ from cryotypes.conventions import (
 )
 from cryotypes.conventions._table import PYTOM
 from cryotypes.errors import ReadError, WriteError
-from cryotypes.formats.shared.declaration import XML_PROLOGUE, Format, Head
-from cryotypes.formats.shared.files import reading_bytes, writing_bytes
+from cryotypes.formats.shared.declaration import Format, Head
+from cryotypes.formats.shared.files import decode_utf8, read_text, writing_bytes
+from cryotypes.formats.shared.finite import check_finite
+from cryotypes.formats.shared.xml_text import has_root, parse_xml
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 
@@ -54,17 +56,17 @@ if TYPE_CHECKING:
 
 NAME = "pytom-xml"
 RAW = "xml:"
+_ROOT = "ParticleList"
 _POSE = {"Rotation": ("Z1", "X", "Z2"), "Shift": ("X", "Y", "Z"), "PickPosition": ("X", "Y", "Z")}
 _VALUES = {"Score": "Value", "Class": "Name"}  # elements of which one attribute is a feature
 _PICK = ("X", "Y", "Z", "Origin")
 _ORDER = ("Wedge", "InfoGUI", "Score", "Class")
 _UNFIT = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_PROLOGUE = re.compile(f"{XML_PROLOGUE}<ParticleList[\\s/>]", re.DOTALL)
 
 
 def sniff(head: Head) -> bool:
     """XML whose outermost element is a ParticleList."""
-    return _PROLOGUE.match(head.text.lstrip("\ufeff")) is not None
+    return has_root(head.text, _ROOT)
 
 
 def read(path: Path, *, pixel_spacing: float | None = None) -> list[PoseSet]:
@@ -86,7 +88,7 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> list[PoseSet]:
     ReadError
         If this is no particle list, a number is none, or the file declares entities.
     """
-    root = _root(path)
+    root = parse_xml(decode_utf8(read_text(path), path), _ROOT, path)
     particles = [element for element in root if element.tag == "Particle"]
     angles, shifts, places = (_numbers(particles, tag, path) for tag in _POSE)
     n = len(particles)
@@ -128,23 +130,6 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> list[PoseSet]:
     return to_posesets(table, path, metadata)
 
 
-def _root(path: Path) -> ET.Element:
-    """Parse the file; it is UTF-8 whatever it says, and may declare nothing."""
-    with reading_bytes(path) as file:
-        data: bytes = file.read()
-    if not data:
-        raise ReadError("the file is empty", path)
-    if b"<!DOCTYPE" in data or b"<!ENTITY" in data:
-        raise ReadError("a document type or entities are declared, which is refused", path)
-    try:
-        root = ET.fromstring(data, ET.XMLParser(encoding="utf-8"))
-    except (ET.ParseError, ValueError) as error:
-        raise ReadError(f"expected XML ({error})", path) from error
-    if root.tag != "ParticleList":
-        raise ReadError(f"expected a ParticleList, found {root.tag}", path)
-    return root
-
-
 def _numbers(particles: list[ET.Element], tag: str, path: Path) -> Floats | None:
     """Return the numbers of one element, (n, 3); None if no particle has it."""
     elements = [particle.find(tag) for particle in particles]
@@ -161,12 +146,8 @@ def _numbers(particles: list[ET.Element], tag: str, path: Path) -> Floats | None
             expected = f"particle {index + 1}, {tag} {' '.join(_POSE[tag])}: expected numbers"
             raise ReadError(f"{expected}, found {texts}", path) from None
     result = np.array(rows, dtype=float).reshape(-1, 3)
-    bad = ~np.isfinite(result).all(axis=1)
-    if bad.any():
-        index = int(bad.argmax())
-        expected = f"particle {index + 1}, {tag}: expected finite numbers"
-        raise ReadError(f"{expected}, found {rows[index]}", path)
-    return result
+    names = [f"{tag} {name}" for name in _POSE[tag]]
+    return check_finite(result, names, path, lambda row: f"particle {row + 1}")
 
 
 def _check_paradigm(particles: list[ET.Element], path: Path) -> None:

@@ -28,12 +28,13 @@ from cryotypes.conventions import (
 )
 from cryotypes.errors import ReadError, WriteError
 from cryotypes.formats.shared.declaration import Format, Head
+from cryotypes.formats.shared.finite import finite_column
+from cryotypes.formats.shared.rows import number_rows
 from cryotypes.formats.shared.star import find_block_names, read_star
 from cryotypes.formats.shared.tables import to_pandas
 from cryotypes.loss import LossReport
 
 from . import _fixed_columns
-from ._dynamo_text import write_rows
 from ._particles import Particles, join_poses, to_posesets
 from ._tomogram_numbers import decode_numbers, writing_with_map
 
@@ -101,7 +102,7 @@ def read(
     table = _read_table(path)
     spacing = np.full(table.height, float(pixel_spacing or 0))
     place = _fixed_columns.count_from(CONVENTION.place, index_base)
-    numbers = _numbers(table, "tomo_num", path)
+    numbers = finite_column(table, "tomo_num", path, BLOCK)
     codes, experiments, known = decode_numbers(numbers, path, tomogram_names, "tomo_num")
     position = _vectors(table, POSITION, path)
     if position is None:
@@ -142,19 +143,7 @@ def _vectors(table: pl.DataFrame, names: tuple[str, ...], path: Path) -> NDArray
         return None
     if missing:
         raise ReadError(f"expected the labels {', '.join(names)}, found no {missing[0]}", path)
-    return _fixed_columns.vectors(
-        {name: _numbers(table, name, path) for name in names}, names, path
-    )
-
-
-def _numbers(table: pl.DataFrame, name: str, path: Path) -> NDArray[Any]:
-    column = table[name]
-    numbers = column if column.dtype.is_numeric() else column.cast(pl.Float64, strict=False)
-    if numbers.null_count():
-        row = int(numbers.is_null().arg_max() or 0)
-        found = f"expected a number, found {column[row]!r}"
-        raise ReadError(f"block {BLOCK!r}, column {name}, row {row + 1}: {found}", path)
-    return numbers.to_numpy()
+    return np.stack([finite_column(table, name, path, BLOCK) for name in names], axis=1)
 
 
 def _shift(
@@ -246,7 +235,7 @@ def _columns(particles: Particles, report: LossReport, path: Path) -> dict[str, 
 def _write_table(file: IO[bytes], table: pl.DataFrame) -> None:
     labels = "".join(f"_{name}\n" for name in table.columns)
     file.write(f"\ndata_{BLOCK}\n\nloop_\n{labels}\n".encode())
-    write_rows(file, table)
+    file.write(number_rows(table, " "))
 
 
 FORMAT = Format(

@@ -7,15 +7,16 @@ read if ``columns=`` names them. ``#`` begins a comment.
 from __future__ import annotations
 
 import io
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from cryotypes.errors import ReadError, WriteError
+from cryotypes.errors import WriteError
 from cryotypes.formats.shared.declaration import Format, Head
-from cryotypes.formats.shared.files import reading_bytes, warn_if_cut, writing_bytes
-from cryotypes.formats.shared.rows import is_empty_list, warn_of_empty_list
+from cryotypes.formats.shared.files import writing_bytes
+from cryotypes.formats.shared.rows import is_empty_list, read_list, read_numbers
 from cryotypes.loss import LossReport
 
 from ._named_columns import EULER, POSITION, QUATERNION, SHIFT, Named, Unit, decode, encode
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 NAME = "xyz-text"
 _NONE = "# x y z\n"
+_NAME_THEM = "; name them with columns= (--columns x,y,z,…)"
 
 
 def sniff(head: Head) -> bool:
@@ -105,54 +107,15 @@ def read(
     names = list(POSITION if columns is None else columns)
     if len(set(names)) != len(names) or not {"x", "y"} <= set(names):
         raise ValueError(f"columns: expected x, y, z and others, each once, found {names}")
-    with reading_bytes(path) as file:
-        data: bytes = file.read()
-    if not data:
-        warn_of_empty_list(path)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ReadError(f"expected UTF-8 text, found other bytes ({error})", path) from error
-    warn_if_cut(data, path)
-    values = _values(text, names, path)
+    raw = re.sub(rb"#[^\n]*", b"", read_list(path)).replace(b",", b" ")
+    n = len(names)
+    values = read_numbers(raw, path, names, required=n, finite=n, advice=_NAME_THEM)
     table = pl.DataFrame({name: values[:, i] for i, name in enumerate(names)})
     named = Named(
         True, None, float(index_base), unit, pixel_spacing, experiment_id, nameless=columns is None
     )
     metadata = {"format": NAME} | ({} if columns is None else {"columns": names})
     return decode(table, path, named, metadata)
-
-
-def _values(text: str, names: Sequence[str], path: Path) -> np.ndarray:
-    """Parse in one go; if that fails, find the line to blame."""
-    plain = text.replace(",", " ")
-    try:
-        values = np.loadtxt(io.StringIO(plain), ndmin=2) if _holds_data(plain) else None
-    except (ValueError, OverflowError):
-        values = None
-    if values is not None and values.shape[1] == len(names) and np.isfinite(values).all():
-        return values
-    width = len(names)
-    for number, line in enumerate(text.splitlines(), 1):
-        words = _words(line)
-        if words and len(words) != width:
-            raise ReadError(
-                f"line {number}: expected {width} columns ({' '.join(names)}), found {len(words)};"
-                " name them with columns= (--columns x,y,z,…)",
-                path,
-            )
-        for name, word in zip(names, words, strict=False):
-            if not _is_number(word) or not np.isfinite(float(word)):
-                found = f"line {number}, {name}: expected a number, found {word!r}"
-                raise ReadError(found, path)
-    if values is not None or _holds_data(plain):
-        raise ReadError("expected lines of numbers", path)
-    return np.zeros((0, width))
-
-
-def _holds_data(text: str) -> bool:
-    """Tell whether there is any line beside comments and blank ones."""
-    return any(line.partition("#")[0].strip() for line in text.splitlines())
 
 
 def write(

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 Kind = Literal["poses", "image", "projection_model"]
 HEAD_SIZE = 1 << 16
-# what may stand before the root of XML; nothing is tried twice, so that it takes linear time
-XML_PROLOGUE = r"\s*+(?:(?><\?.*?\?>)\s*+|(?><!--.*?-->)\s*+)*+"
 
 
 @dataclass(frozen=True)

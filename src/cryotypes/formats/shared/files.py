@@ -66,6 +66,72 @@ def reading_bytes(path: Path) -> Iterator[Any]:
         raise ReadError(f"damaged compressed file ({error})", path) from error
 
 
+def read_bytes(path: Path) -> bytes:
+    """Read a file as a whole, see `reading_bytes`."""
+    with reading_bytes(path) as file:
+        return bytes(file.read())
+
+
+def plain_text(raw: bytes, path: Path) -> bytes:
+    r"""Return text with ``\n`` at line ends, and without the byte order mark of Windows editors.
+
+    Raises
+    ------
+    ReadError
+        If it is binary.
+    """
+    if b"\0" in raw:
+        raise ReadError("expected a text file, found binary data", path)
+    raw = raw.removeprefix(b"\xef\xbb\xbf")
+    return raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in raw else raw
+
+
+def read_text(path: Path, *, blank: bool = True) -> bytes:
+    """Read a text file, see `reading_bytes` and `plain_text`.
+
+    Raises
+    ------
+    ReadError
+        If it is empty, or blank where it must not be, or binary.
+    """
+    raw = read_bytes(path)
+    if not (raw if blank else raw.strip()):
+        raise ReadError("the file is empty", path)
+    return plain_text(raw, path)
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read the lines of a text file, whatever is not UTF-8 replaced; see `read_text`.
+
+    Raises
+    ------
+    ReadError
+        If it is blank or binary.
+
+    Warns
+    -----
+    GuessWarning
+        If the last line has no end, and may be cut.
+    """
+    raw = read_text(path, blank=False)
+    warn_if_cut(raw, path)
+    return raw.decode("utf-8", errors="replace").split("\n")
+
+
+def decode_utf8(raw: bytes, path: Path) -> str:
+    """Decode text, without its byte order mark.
+
+    Raises
+    ------
+    ReadError
+        If it is other than UTF-8.
+    """
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ReadError(f"expected UTF-8 text, found other bytes ({error})", path) from error
+
+
 def warn_if_cut(text: bytes, path: Path) -> None:
     """Warn of a text file that ends within a line: its last word may be half a word.
 

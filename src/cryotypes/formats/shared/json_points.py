@@ -13,7 +13,7 @@ import pandas as pd
 
 from cryotypes.errors import ReadError, WriteError
 
-from .files import reading_bytes
+from .files import decode_utf8, read_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -34,22 +34,18 @@ parse = json.JSONDecoder(parse_constant=_refuse).decode
 """Parse JSON text; NaN and Infinity, which are not JSON, are refused. Raises ValueError."""
 
 
-def read_text(path: Path) -> str:
-    """Read UTF-8 text, uncompressed.
+def read_json(path: Path, strict: bool = True) -> Any:
+    """Read JSON; unless strict, NaN and Infinity, which are not JSON, too.
 
     Raises
     ------
     ReadError
-        If it is other than UTF-8, or nothing.
     """
-    with reading_bytes(path) as file:
-        data = file.read()
-    if not data:
-        raise ReadError("the file is empty", path)
+    text = decode_utf8(read_text(path), path)
     try:
-        return str(data.decode("utf-8-sig"))
-    except UnicodeDecodeError as error:
-        raise ReadError(f"expected UTF-8 text, found other bytes ({error})", path) from error
+        return parse(text) if strict else json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ReadError(f"expected JSON ({error})", path) from error
 
 
 def to_json(content: Any, path: Path, what: str) -> str:
@@ -64,6 +60,11 @@ def to_json(content: Any, path: Path, what: str) -> str:
         return json.dumps(content, allow_nan=False, ensure_ascii=False)
     except (TypeError, ValueError) as error:
         raise WriteError(f"{what}: JSON cannot hold this ({error})", path) from error
+
+
+def is_number(value: Any) -> bool:
+    """Whether this is a number that can be calculated with; neither text nor a truth value."""
+    return type(value) in (int, float) and abs(value) < 1e12
 
 
 def shown(value: Any) -> str:

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import io
+import re
 import warnings
-from typing import TYPE_CHECKING
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -11,54 +18,25 @@ import polars as pl
 from cryotypes.errors import GuessWarning, ReadError
 
 from .declaration import Head
-from .files import reading_bytes, warn_if_cut
-from .star import _squeeze
+from .files import read_text, warn_if_cut
+from .finite import check_finite
+from .pieces import pieces, squeeze
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
 
-
-def read_text(path: Path) -> bytes:
-    r"""Read a text file, uncompressed, with ``\n`` at line ends.
-
-    Raises
-    ------
-    ReadError
-        If it is empty or binary.
-    """
-    with reading_bytes(path) as file:
-        raw: bytes = file.read()
-    if not raw:
-        raise ReadError("the file is empty", path)
-    if b"\0" in raw:
-        raise ReadError("expected a text file, found binary data", path)
-    raw = raw.removeprefix(b"\xef\xbb\xbf")
-    return raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in raw else raw
+_WHOLE = re.compile(rb"[+-]?\d{1,18}")
+_SHOWN = 5  # names of columns that a message lists; of more it says how many
 
 
 def is_empty_list(head: Head) -> bool:
     """Whether a head is that of a file of no bytes: pickers leave these for images without any."""
     return not head.data and head.path.is_file()
-
-
-def warn_of_empty_list(path: Path) -> None:
-    """Warn that a file of no bytes is taken for a list without particles.
-
-    Warns
-    -----
-    GuessWarning
-    """
-    warnings.warn(
-        f"{path}: the file is empty; assumed that there are no particles, as pickers write it (if "
-        "it was cut, copy it again)",
-        GuessWarning,
-        stacklevel=4,
-    )
 
 
 def read_list(path: Path) -> bytes:
@@ -69,10 +47,15 @@ def read_list(path: Path) -> bytes:
     GuessWarning
         If it is.
     """
-    if is_empty_list(Head.of(path)):
-        warn_of_empty_list(path)
-        return b""
-    return read_text(path)
+    if not is_empty_list(Head.of(path)):
+        return read_text(path)
+    warnings.warn(
+        f"{path}: the file is empty; assumed that there are no particles, as pickers write it (if "
+        "it was cut, copy it again)",
+        GuessWarning,
+        stacklevel=3,
+    )
+    return b""
 
 
 def read_numbers(
@@ -84,6 +67,7 @@ def read_numbers(
     finite: int = 3,
     separator: str = " ",
     first_line: int = 1,
+    advice: str = "",
 ) -> Floats:
     """Parse rows of numbers, all of the same length; empty lines do not count.
 
@@ -103,92 +87,189 @@ def read_numbers(
         A blank stands for any run of blanks and tabs.
     first_line : int
         The number of the first line, for messages.
+    advice : str
+        What to do if there are more columns, or fewer.
 
     Returns
     -------
     array, shape (n, columns)
     """
-    warn_if_cut(raw, path)
-    table = _fast(raw, separator, len(names)) if raw.isascii() else None
-    if table is None or not required <= table.shape[1] <= len(names):
-        table = _slow(raw, path, names, required, separator, first_line)
-    bad = ~np.isfinite(table[:, :finite])
-    if bad.any():
-        row, column = (int(i) for i in np.argwhere(bad)[0])
-        raise ReadError(
-            f"row {row + 1}, {names[column]}: expected a finite number, found {table[row, column]}",
-            path,
-        )
+    rows = _Rows(raw, path, names, required, separator, first_line, advice)
+    table = rows.parse().to_numpy()
+    check_finite(table[:, :finite], names, path, rows.where)
     return table
 
 
-def _fast(raw: bytes, separator: str, longest: int) -> Floats | None:
-    """Parse with polars; None if something is not as expected."""
-    data = _squeeze(raw)
-    if data == b"\n":
-        return np.zeros((0, longest))
-    sign = separator.encode()
-    width = data[: data.index(b"\n")].count(sign) + 1
-    if data.count(sign) != data.count(b"\n") * (width - 1):
-        return None
-    schema = {f"{i}": pl.Float64 for i in range(width)}
-    try:
-        table = pl.read_csv(
-            data, separator=separator, has_header=False, quote_char=None, schema=schema
-        )
-    except pl.exceptions.PolarsError:
-        return None
-    if table.height != data.count(b"\n") or any(column.null_count() for column in table):
-        return None
-    return table.to_numpy()
+def read_ragged(raw: bytes, path: Path) -> Floats:
+    """Parse rows of finite numbers that may differ in length: the columns that all have.
+
+    Parameters and result as of `read_numbers`.
+    """
+    rows = [line.split() for line in raw.split(b"\n")]
+    widest, narrowest = max(map(len, rows)), min((len(row) for row in rows if row), default=0)
+    padded = [b" ".join(row + [b"0"] * (widest - len(row) if row else 0)) for row in rows]
+    names = [f"column {i}" for i in range(1, widest + 1)]
+    return read_numbers(b"\n".join(padded), path, names, required=widest, finite=widest)[
+        :, :narrowest
+    ]
 
 
-def _slow(
-    raw: bytes, path: Path, names: Sequence[str], required: int, separator: str, first_line: int
-) -> Floats:
-    """Parse line by line, to say what is wrong and where."""
-    rows: list[list[float]] = []
-    for number, line in enumerate(raw.split(b"\n"), first_line):
-        if not line.strip():
-            continue
-        words = line.split() if separator == " " else line.split(separator.encode())
-        width = len(rows[0]) if rows else len(words)
-        if len(words) != width or not required <= width <= len(names):
-            expected = f"{required}" if required == len(names) else f"{required} to {len(names)}"
-            expected = f"{width}, as before" if rows else expected
-            listing = ", ".join(names)
-            raise ReadError(
-                f"line {number}: expected {expected} numbers ({listing}), found {len(words)}", path
-            )
-        rows.append([_number(word, f"line {number}, {n}", path)
-                     for word, n in zip(words, names, strict=False)])  # fmt: skip
-    return np.array(rows, dtype=float).reshape(len(rows), -1 if rows else len(names))
+def read_columns(
+    raw: bytes,
+    path: Path,
+    names: Sequence[str],
+    *,
+    required: int,
+    other: Callable[[pl.Series], pl.Series] | None = None,
+) -> pl.DataFrame:
+    """Parse rows of numbers, all of the same length, into columns; whole numbers stay whole.
+
+    Parameters
+    ----------
+    raw, path, names, required
+        As of `read_numbers`.
+    other : callable, optional
+        Makes numbers of the texts of a column that are none; what it cannot is missing.
+
+    Returns
+    -------
+    DataFrame
+        Columns of Int64 and Float64; no rows (and all names) if the text is blank.
+    """
+    return _Rows(raw, path, names, required, other=other).parse(whole=True)
 
 
-def _number(word: bytes, where: str, path: Path) -> float:
-    text = word.decode("utf-8", errors="replace").strip()
-    try:
-        if "_" in text:
-            raise ValueError
-        return float(text)
-    except ValueError:
-        raise ReadError(f"{where}: expected a number, found {text!r}", path) from None
+@dataclass
+class _Rows:
+    """Rows that are still text, and what is known of them; see `read_numbers`."""
+
+    raw: bytes
+    path: Path
+    names: Sequence[str]
+    required: int
+    separator: str = " "
+    first_line: int = 1
+    advice: str = ""
+    other: Callable[[pl.Series], pl.Series] | None = None
+
+    def parse(self, whole: bool = False) -> pl.DataFrame:
+        """Parse in pieces, each at once; of one that is not as expected, word by word."""
+        warn_if_cut(self.raw, self.path)
+        first = re.search(rb"[^ \t\n][^\n]*", self.raw)
+        if first is None:
+            return pl.DataFrame(schema=dict.fromkeys(self.names, pl.Float64))
+        width = len(self.words(first[0]))
+        if not self.required <= width <= len(self.names):
+            raise self.error(self._line(first.start()), width)
+        names = self.names[:width]
+        types = self._sample_types(names) if whole else dict.fromkeys(names, pl.Float64)
+        spans = list(pieces(self.raw, 0, len(self.raw)))
+        with ThreadPoolExecutor(min(4, len(spans))) as threads:
+            tables = threads.map(lambda span: self._parse_piece(span, types), spans)
+            return pl.concat(tables, how="vertical_relaxed")
+
+    def words(self, line: bytes) -> list[bytes]:
+        if self.separator == " " or not line.strip():
+            return line.split()
+        return [word.strip() for word in line.split(self.separator.encode())]
+
+    def error(self, line: int, found: int, width: int | None = None) -> ReadError:
+        least, most = self.required, len(self.names)
+        expected = f"{least} numbers" if least == most else f"{least} to {most} numbers"
+        if width is not None and least < most:
+            expected = f"{width} numbers as in the first line"
+        listing = f" ({', '.join(self.names)})" if most <= _SHOWN else ""
+        problem = f"line {line}: expected {expected}{listing}, found {found}"
+        return ReadError(problem + self.advice, self.path)
+
+    def where(self, row: int) -> str:
+        """Name the line of a row."""
+        lines = (n for n, text in enumerate(self.raw.split(b"\n"), self.first_line) if text.strip())
+        return f"line {next(islice(lines, row, None))}"
+
+    def _line(self, position: int) -> int:
+        return self.raw.count(b"\n", 0, position) + self.first_line
+
+    def _sample_types(self, names: Sequence[str]) -> dict[str, Any]:
+        """Guess from the first and the last rows; a wrong guess costs time only."""
+        raw = self.raw
+        lines = [*raw[: 1 << 15].split(b"\n")[:-1], *raw[-(1 << 15) :].split(b"\n")[1:]]
+        rows = [words for line in lines if len(words := self.words(line)) == len(names)]
+        return {
+            name: pl.Int64 if all(_WHOLE.fullmatch(row[i]) for row in rows) else pl.Float64
+            for i, name in enumerate(names)
+        }
+
+    def _parse_piece(self, span: tuple[int, int], types: Mapping[str, Any]) -> pl.DataFrame:
+        data = squeeze(self.raw[span[0] : span[1]])
+        if data == b"\n":
+            return pl.DataFrame(schema=types)
+        # too many values in a row are polars' error, too few show in the sum
+        lines = data.count(b"\n")
+        if data.count(self.separator.encode()) == lines * (len(types) - 1):
+            with suppress(pl.exceptions.PolarsError):
+                table = pl.read_csv(
+                    data,
+                    separator=self.separator,
+                    has_header=False,
+                    quote_char=None,
+                    schema=types,
+                )
+                if table.height == lines and not any(column.null_count() for column in table):
+                    return table
+        return self._parse_words(span, types)
+
+    def _parse_words(self, span: tuple[int, int], types: Mapping[str, Any]) -> pl.DataFrame:
+        """Find what is not as expected, and where."""
+        start = self._line(span[0])
+        lines, rows = [], []
+        for line, content in enumerate(self.raw[span[0] : span[1]].split(b"\n"), start):
+            if words := self.words(content):
+                if len(words) != len(types):
+                    raise self.error(line, len(words), len(types))
+                lines.append(line)
+                rows.append(words)
+        texts = [
+            pl.Series(name, [word.decode("utf-8", "replace") for word in words], dtype=pl.String)
+            for name, words in zip(types, zip(*rows, strict=True), strict=True)
+        ]
+        columns = [self._numbers(column) for column in texts]
+        bad = [
+            (int(column.is_null().arg_max() or 0), text)
+            for column, text in zip(columns, texts, strict=True)
+            if column.null_count()
+        ]
+        if bad:
+            row, text = min(bad, key=itemgetter(0))
+            where = f"line {lines[row]}, {text.name}"
+            raise ReadError(f"{where}: expected a number, found {text[row]!r}", self.path)
+        return pl.DataFrame(columns)
+
+    def _numbers(self, texts: pl.Series) -> pl.Series:
+        for dtype in (pl.Int64, pl.Float64):
+            numbers = texts.cast(dtype, strict=False)
+            if not numbers.null_count():
+                return numbers
+        return numbers if self.other is None else self.other(texts)
 
 
-def number_rows(columns: Sequence[NDArray[np.generic]], separator: str) -> bytes:
-    """Return rows as text, whole columns without a decimal point, others in full precision."""
-    table = pl.DataFrame([pl.Series(f"{i}", _whole(c)) for i, c in enumerate(columns)])
-    text = table.write_csv(separator=separator, include_header=False)
-    return text.encode() if table.height else b"\n"
+def number_rows(columns: Iterable[NDArray[np.generic] | pl.Series], separator: str) -> bytes:
+    """Return rows as text, whole columns without a decimal point, others in full precision.
+
+    Without rows it is a blank line, so that the file is not empty.
+    """
+    table = pl.DataFrame([_whole(pl.Series(f"{i}", c)) for i, c in enumerate(columns)])
+    text = io.BytesIO()
+    table.write_csv(text, separator=separator, include_header=False)
+    return text.getvalue() if table.height else b"\n"
 
 
-def _whole(column: NDArray[np.generic]) -> NDArray[np.generic]:
-    values = np.asarray(column)
-    if values.dtype.kind == "f" and len(values):
-        small = np.isfinite(values) & (np.abs(values) < 2**53)
-        if small.all() and (values == np.rint(values)).all():
-            return values.astype(np.int64)
-    return values
+def _whole(column: pl.Series) -> pl.Series:
+    """Write 2.0 as 2 where a whole column allows it."""
+    if not column.dtype.is_float():
+        return column
+    whole = ((column.round() == column) & (column.abs() < 2**53)).all()
+    return column.cast(pl.Int64) if whole else column
 
 
 def looks_like_numbers(data: bytes, columns: range) -> bool:

@@ -19,7 +19,8 @@ import polars as pl
 
 from cryotypes.errors import ReadError, WriteError
 
-from .files import reading_bytes, warn_if_cut
+from .files import plain_text, read_bytes, warn_if_cut
+from .pieces import pieces, squeeze
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from .declaration import Head
 
-PIECE = 8 << 20  # bytes parsed at a time
 
 # Labels whose values are text even where they look like numbers ("001" is a name).
 _TEXT = re.compile(
@@ -104,17 +104,12 @@ def read_star(path: Path, only: Iterable[str] | None = None) -> list[Block]:
     GuessWarning
         If the last line may be cut.
     """
-    with reading_bytes(path) as file:
-        return parse_star(file.read(), path, only)
+    return parse_star(read_bytes(path), path, only)
 
 
 def parse_star(raw: bytes, path: Path, only: Iterable[str] | None = None) -> list[Block]:
     """Parse the bytes of a STAR file; ``path`` is for messages. See `read_star`."""
-    raw = raw.removeprefix(_BYTE_ORDER_MARK)
-    if b"\0" in raw[:4096]:
-        raise ReadError("expected a text file (STAR), found binary data", path)
-    if b"\r" in raw:
-        raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    raw = plain_text(raw, path)
     warn_if_cut(raw, path)
     wanted = None if only is None else set(only)
     blocks = []
@@ -259,19 +254,19 @@ def _read_rows(raw: bytes, start: int, end: int, labels: list[str]) -> pl.DataFr
         return pl.DataFrame({label: pl.Series([], dtype=pl.String) for label in labels})
     if _needs_care(raw, start, end):
         return _infer(_read_carefully(raw, start, end, labels))
-    pieces = list(_pieces(raw, start, end))
-    types = _sample_types(raw, pieces[0], labels)
+    spans = list(pieces(raw, start, end))
+    types = _sample_types(raw, spans[0], labels)
 
-    def parse(piece: tuple[int, int], types: dict[str, Any]) -> pl.DataFrame:
-        return _parse_piece(raw[piece[0] : piece[1]], labels, types)
+    def parse(span: tuple[int, int], types: dict[str, Any]) -> pl.DataFrame:
+        return _parse_piece(raw[span[0] : span[1]], labels, types)
 
-    with ThreadPoolExecutor(min(4, len(pieces))) as threads:
+    with ThreadPoolExecutor(min(4, len(spans))) as threads:
         try:
-            tables = list(threads.map(lambda piece: parse(piece, types), pieces))
+            tables = list(threads.map(lambda span: parse(span, types), spans))
         except (pl.exceptions.PolarsError, _RaggedError):
             _check_rows(raw, start, end, len(labels))
             text = dict.fromkeys(labels, pl.String)
-            tables = list(threads.map(lambda piece: parse(piece, text), pieces))
+            tables = list(threads.map(lambda span: parse(span, text), spans))
     return _infer(pl.concat(tables))
 
 
@@ -305,33 +300,8 @@ def _read_carefully(raw: bytes, start: int, end: int, labels: list[str]) -> pl.D
     )
 
 
-def _pieces(raw: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Cut at line ends."""
-    while start < end:
-        stop = end if end - start <= PIECE else raw.find(b"\n", start + PIECE, end) + 1 or end
-        yield start, stop
-        start = stop
-
-
-def _squeeze(data: bytes) -> bytes:
-    """Leave one blank between words, none at the ends of lines, and no empty line."""
-    if b"\t" in data:
-        data = data.replace(b"\t", b" ")
-    characters = pl.Series(np.frombuffer(data, np.uint8))
-    before = _beside(characters, 1)
-    once = characters.filter(~((characters == 32) & ((before == 32) | (before == 10))))
-    before, after = _beside(once, 1), _beside(once, -1)
-    drop = ((once == 32) & (after == 10)) | ((once == 10) & (before == 10))
-    return once.filter(~drop).to_numpy().tobytes().strip(b" \n") + b"\n"
-
-
-def _beside(characters: pl.Series, step: int) -> pl.Series:
-    """Return the character before (1) or after (-1) each; line ends lie beyond the ends."""
-    return characters.shift(step, fill_value=10)
-
-
 def _parse_piece(data: bytes, labels: list[str], types: Mapping[str, Any]) -> pl.DataFrame:
-    data = _squeeze(data)
+    data = squeeze(data)
     if data == b"\n":
         return pl.DataFrame({label: pl.Series([], dtype=types[label]) for label in labels})
     # too many values in a row are polars' error, too few show in the sum
@@ -365,9 +335,9 @@ def _check_rows(raw: bytes, start: int, end: int, expected: int) -> None:
         position = following
 
 
-def _sample_types(raw: bytes, piece: tuple[int, int], labels: list[str]) -> dict[str, Any]:
+def _sample_types(raw: bytes, span: tuple[int, int], labels: list[str]) -> dict[str, Any]:
     """Guess from the first rows; what RELION does not define stays text until all is known."""
-    start, stop = piece
+    start, stop = span
     sample = raw[start : min(stop, start + (1 << 16))]
     rows = [row for row in (line.split() for line in sample.splitlines()[:50]) if row]
     types: dict[str, Any] = {}

@@ -14,7 +14,9 @@ from cryotypes._sizes import tomogram_size
 from cryotypes.conventions import decode_tilts
 from cryotypes.errors import GuessWarning, ReadError, WriteError
 from cryotypes.formats.shared import mrc_header as mrc_header
-from cryotypes.formats.shared.files import reading_bytes, warn_if_cut
+from cryotypes.formats.shared.files import read_text, reading_bytes
+from cryotypes.formats.shared.finite import LARGEST, check_finite
+from cryotypes.formats.shared.rows import read_numbers, read_ragged
 from cryotypes.loss import by_weight
 from cryotypes.names import strip_path_and_suffix
 from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels
@@ -41,82 +43,29 @@ STANDARD = [
 ]
 _MOST = 100_000  # images of a tilt series; more is a damaged number
 _EMCLARITY = (22, 23)  # columns of its .tlt
-_LARGEST = 1e30  # whatever is beyond is no angle, length or size
 
 
-def read_lines(path: Path) -> list[str]:
-    """Return the lines of a text file.
-
-    Warns
-    -----
-    GuessWarning
-        If the last line has no end, and may be cut.
-    """
-    with reading_bytes(path) as file:
-        content = file.read()
-    if not content.strip():
-        raise ReadError("the file is empty", path)
-    if b"\0" in content:
-        raise ReadError("expected text, found binary data", path)
-    warn_if_cut(content, path)
-    return content.decode("utf-8", errors="replace").splitlines()  # type: ignore[no-any-return]
-
-
-def number(text: str, path: Path, where: str) -> float:
-    """Return a finite number.
-
-    Raises
-    ------
-    ReadError
-    """
-    try:
-        value = float(text) if "_" not in text else math.nan
-    except ValueError:
-        value = math.nan
-    if not abs(value) < _LARGEST:  # nor NaN
-        raise ReadError(f"{where}: expected a finite number, found {text!r}", path)
-    return value
-
-
-def whole(text: str, path: Path, where: str) -> int:
-    """Return a whole number of a size that numbers of images, pixels and lines have.
-
-    Raises
-    ------
-    ReadError
-    """
-    value = number(text, path, where)
-    if value != int(value) or abs(value) > 1e9:
-        raise ReadError(f"{where}: expected a whole number, found {text!r}", path)
-    return int(value)
-
-
-def read_table(path: Path, columns: int | None = None) -> Floats:
-    """Read lines of numbers, separated by white space; blank lines do not count.
+def read_table(path: Path, names: Sequence[str] | None = None) -> Floats:
+    """Read lines of finite numbers, of which there must be one.
 
     Parameters
     ----------
     path : Path
-    columns : int, optional
-        The number of columns that there must be. By default, as many as the first line has: each
-        line must have one at least, and only those that all lines have are returned.
+    names : sequence of str, optional
+        What the columns are. By default there may be any, and those that all lines have are
+        returned.
 
     Returns
     -------
     array, shape (n, columns)
     """
-    rows: list[list[float]] = []
-    for count, line in enumerate(read_lines(path), start=1):
-        words = line.split()
-        if not words:
-            continue
-        if columns is not None and len(words) != columns:
-            raise ReadError(f"line {count}: expected {columns} numbers, found {len(words)}", path)
-        rows.append([number(word, path, f"line {count}") for word in words])
-    if not rows:
-        raise ReadError("the file is empty", path)
-    shortest = min(map(len, rows))
-    return np.array([row[:shortest] for row in rows])
+    raw = read_text(path, blank=False)
+    if names is None:
+        table = read_ragged(raw, path)
+        names = [f"column {i}" for i in range(1, table.shape[1] + 1)]
+    else:
+        table = read_numbers(raw, path, names, required=len(names), finite=len(names))
+    return check_finite(table, names, path, below=LARGEST)
 
 
 def nominal(

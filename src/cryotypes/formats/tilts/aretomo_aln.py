@@ -24,7 +24,8 @@ from cryotypes.conventions import _table as conventions
 from cryotypes.conventions import decode_tilts, encode_tilts
 from cryotypes.errors import GuessWarning, LossWarning, ReadError, WriteError
 from cryotypes.formats.shared.declaration import Format
-from cryotypes.formats.shared.files import writing_bytes
+from cryotypes.formats.shared.files import read_lines, writing_bytes
+from cryotypes.formats.shared.finite import finite_number, whole_number
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels
@@ -145,13 +146,13 @@ def read(
 def _parse(path: Path) -> _Content:
     content = _Content()
     local = False
-    for count, line in enumerate(_tilts.read_lines(path), start=1):
+    for count, line in enumerate(read_lines(path), start=1):
         where = f"line {count}"
         words = line.strip().lstrip("#").replace("=", " = ").split()
         if not words:
             continue
         if not line.lstrip().startswith("#"):
-            numbers = [_tilts.number(word, path, where) for word in words]
+            numbers = [finite_number(word, path, where) for word in words]
             expected = 7 if local else len(content.title)
             if len(numbers) != expected:
                 raise ReadError(
@@ -167,8 +168,8 @@ def _parse(path: Path) -> _Content:
         elif words[0] == "DarkFrame" and words[1:2] == ["="]:
             if len(words) != 5:
                 raise ReadError(f"{where}: expected DarkFrame = rank section tilt", path)
-            rank, section = (_tilts.whole(word, path, where) for word in words[2:4])
-            content.darks.append((rank, section, _tilts.number(words[4], path, where)))
+            rank, section = (whole_number(word, path, where) for word in words[2:4])
+            content.darks.append((rank, section, finite_number(words[4], path, where)))
         elif words[1:2] == ["="]:
             content.header[words[0]] = words[2:]
         elif not content.title and len(words) == 2 and all(map(str.isdecimal, words)):
@@ -179,13 +180,13 @@ def _parse(path: Path) -> _Content:
 def _raw_size(content: _Content, path: Path) -> tuple[int, int, int]:
     words = content.header.get("RawSize", [])
     if not words and "counts" in content.header:
-        count = _tilts.whole(content.header["counts"][0], path, "number of images")
+        count = whole_number(content.header["counts"][0], path, "number of images")
         if not 0 <= count < 100_000:
             raise ReadError(f"expected a number of images, found {count}", path)
         return 0, 0, count  # the size of the images is unknown
     if len(words) != 3:
         raise ReadError(f"expected # RawSize = x y n, found {' '.join(words) or 'none'}", path)
-    x, y, n = (_tilts.whole(word, path, "RawSize") for word in words)
+    x, y, n = (whole_number(word, path, "RawSize") for word in words)
     if min(x, y) < 1 or not 0 <= n < 100_000:
         raise ReadError(f"expected # RawSize = x y n, found {x} {y} {n}", path)
     return x, y, n
@@ -204,7 +205,7 @@ def _facts(content: _Content, path: Path) -> dict[str, float]:
     facts = {}
     for name in _FACTS:
         if words := content.header.get(name):
-            facts[name] = _tilts.number(words[0], path, name)
+            facts[name] = finite_number(words[0], path, name)
     return facts
 
 
@@ -271,7 +272,7 @@ def _warn_of_losses(
     content: _Content, table: dict[str, Floats], size: tuple[int, ...], path: Path
 ) -> None:
     lost = []
-    patches = _tilts.whole((content.header.get("NumPatches") or ["0"])[0], path, "NumPatches")
+    patches = whole_number((content.header.get("NumPatches") or ["0"])[0], path, "NumPatches")
     local = np.array(content.local, dtype=float).reshape(-1, 7)
     if len(local):
         reliable = local[local[:, 6] > 0, 4:6]

@@ -70,7 +70,7 @@ def read(
     GuessWarning
         Always: angles are not an alignment.
     """
-    angles, order, dose = _tilts.read_table(path, 3).T
+    angles, order, dose = _tilts.read_table(path, ("tilt", "order", "dose")).T
     # series that were cut have gaps, but no number stands twice
     if (order % 1 != 0).any() or order.min() < 1 or len(np.unique(order)) < len(order):
         raise ReadError("column 2: expected numbers of the acquisition, from 1", path)

@@ -12,8 +12,6 @@ Source: e2tomogram.py, libEM/transform.cpp. https://github.com/cryoem/eman2
 
 from __future__ import annotations
 
-import json
-import math
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +21,16 @@ import pandas as pd
 from cryotypes.conventions import _table as conventions
 from cryotypes.conventions import decode_tilts, encode_tilts, rescale
 from cryotypes.errors import LossWarning, ReadError, WriteError
-from cryotypes.formats.poses.eman2_json import experiment_of
 from cryotypes.formats.shared.declaration import Format
-from cryotypes.formats.shared.files import reading_bytes, refuse_overwrite, writing_bytes
-from cryotypes.formats.shared.json_points import shown
+from cryotypes.formats.shared.eman2_info import (
+    experiment_of,
+    info_text,
+    read_info,
+    replaced_info,
+    unbinned_spacing,
+)
+from cryotypes.formats.shared.files import refuse_overwrite, writing_bytes
+from cryotypes.formats.shared.json_points import is_number, shown
 from cryotypes.loss import LossReport
 from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels
 from cryotypes.projectionmodel import dimensions_of
@@ -81,9 +85,9 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> pd.DataFrame:
         Of local refinements (trans_coef).
     """
     given = _tilts.spacing_given(pixel_spacing)
-    info = _load(path)
+    info = read_info(path, PARAMETERS)
     written = _parameters(info.pop(PARAMETERS), path)
-    unbinned = _unbinned(info, path)
+    unbinned = unbinned_spacing(info, path)
     info.pop(_BOXES, None)
     lists = {name: _per_image(info, name, len(written), path) for name in _LISTS}
     columns = {name: values for name, values in lists.items() if values is not None}
@@ -123,52 +127,15 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> pd.DataFrame:
     return model
 
 
-def _load(path: Path) -> dict[str, Any]:
-    with reading_bytes(path) as file:
-        raw: bytes = file.read()
-    if not raw:
-        raise ReadError("the file is empty", path)
-    try:
-        info = json.loads(raw.decode("utf-8-sig"))
-    except (ValueError, RecursionError) as error:
-        raise ReadError(f"expected JSON ({error})", path) from error
-    if not isinstance(info, dict) or not isinstance(info.get(PARAMETERS), list):
-        found = ", ".join(list(info)[:6]) if isinstance(info, dict) else type(info).__name__
-        raise ReadError(
-            f"expected an object with a list '{PARAMETERS}', found {found or 'an empty object'}",
-            path,
-        )
-    return info
-
-
 def _parameters(rows: list[Any], path: Path) -> Any:
     for count, row in enumerate(rows):
-        if not (isinstance(row, list) and len(row) == 5 and all(map(_is_number, row))):
+        if not (isinstance(row, list) and len(row) == 5 and all(map(is_number, row))):
             raise ReadError(
                 f"{PARAMETERS}, row {count + 1}: expected 5 numbers (tx, ty, tilt axis, y tilt, "
                 f"x tilt), found {shown(row)}",
                 path,
             )
     return np.array(rows, dtype=float).reshape(-1, 5)
-
-
-def _is_number(value: Any) -> bool:
-    """Whether this is a number that can be calculated with; neither text nor a truth value."""
-    return type(value) in (int, float) and abs(value) < 1e12
-
-
-def _unbinned(info: dict[str, Any], path: Path) -> float | None:
-    """Return apix_unbin; some scripts write it as text."""
-    if info.get("apix_unbin") is None:
-        return None
-    try:
-        unbinned = float(info["apix_unbin"])
-    except (TypeError, ValueError, OverflowError):
-        unbinned = math.nan
-    if not (math.isfinite(unbinned) and unbinned > 0):
-        found = shown(info["apix_unbin"])
-        raise ReadError(f"apix_unbin: expected Å per pixel, found {found}", path)
-    return unbinned
 
 
 def _per_image(info: dict[str, Any], name: str, count: int, path: Path) -> Any:
@@ -180,8 +147,8 @@ def _per_image(info: dict[str, Any], name: str, count: int, path: Path) -> Any:
         raise ReadError(
             f"{PARAMETERS} has {count} rows, {name} {len(values)} values; expected one each", path
         )
-    if not all(map(_is_number, values)):
-        bad = next(value for value in values if not _is_number(value))
+    if not all(map(is_number, values)):
+        bad = next(value for value in values if not is_number(value))
         raise ReadError(f"{name}: expected numbers, found {shown(bad)}", path)
     return np.array(values, dtype=float)
 
@@ -230,23 +197,17 @@ def write(data: pd.DataFrame, path: Path, *, overwrite: bool = False) -> LossRep
     info[PARAMETERS] = written.tolist()
     for name in _LISTS:
         _put_list(info, name, tilts, rows)
-    entries = [f"{json.dumps(key)}: {_json(value, key, path)}" for key, value in info.items()]
+    text = info_text(info, path)
     with writing_bytes(path, overwrite) as file:
-        file.write(("{\n" + ",\n".join(entries) + "\n}\n").encode())
+        file.write(text)
     return report
 
 
 def _base(path: Path, known: dict[str, Any], spacing: float, report: LossReport) -> dict[str, Any]:
     """Return the other keys: of the file to be overwritten, else of the file read; or none."""
-    if path.exists():
-        try:
-            with reading_bytes(path) as file:
-                info = json.loads(file.read().decode("utf-8-sig"))
-        except (ValueError, RecursionError):
-            info = None
-        if isinstance(info, dict) and info:
-            report.converted["metadata"] = "all keys but the alignment stay those of the file"
-            return info
+    if info := replaced_info(path):
+        report.converted["metadata"] = "all keys but the alignment stay those of the file"
+        return info
     info = dict(known.get("info", {}))
     if spacing:
         info["apix_unbin"] = spacing
@@ -255,7 +216,7 @@ def _base(path: Path, known: dict[str, Any], spacing: float, report: LossReport)
 
 def _factor(spacing: float, n: int, info: dict[str, Any], path: Path, report: LossReport) -> float:
     """State the pixel size, and return the factor that brings shifts to it."""
-    unbinned = _unbinned(info, path)
+    unbinned = unbinned_spacing(info, path)
     if unbinned is not None:
         if not spacing:
             report.assumed["pixel_spacing"] = f"the file's apix_unbin, {unbinned:g} Å"
@@ -310,13 +271,6 @@ def _put_list(info: dict[str, Any], name: str, tilts: _tilts.Tilts, rows: dict[i
         if name == LOSS and not values[i] > BAD:
             values[i] = default
     info[name] = values.tolist()
-
-
-def _json(value: Any, key: str, path: Path) -> str:
-    try:
-        return json.dumps(value)
-    except (TypeError, ValueError) as error:
-        raise WriteError(f"{key}: JSON cannot hold this ({error})", path) from error
 
 
 FORMAT = Format(

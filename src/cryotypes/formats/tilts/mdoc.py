@@ -22,6 +22,8 @@ import pandas as pd
 from cryotypes.conventions import _table as conventions
 from cryotypes.errors import GuessWarning, ReadError
 from cryotypes.formats.shared.declaration import Format, Head
+from cryotypes.formats.shared.files import read_lines
+from cryotypes.formats.shared.finite import finite_number, whole_number
 from cryotypes.names import strip_path_and_suffix
 
 from . import _tilts
@@ -131,13 +133,13 @@ def read(
 def _parse(path: Path) -> _Content:
     content = _Content()
     fields: dict[str, str] | None = content.common
-    for count, line in enumerate(_tilts.read_lines(path), start=1):
+    for count, line in enumerate(read_lines(path), start=1):
         line = line.strip().lstrip("\ufeff")
         if line.startswith("["):
             section = _SECTION.fullmatch(line)
             title = re.fullmatch(r"\[\s*T\s*=\s*(.*?)\s*\]?", line)
             if section is not None:
-                number = _tilts.whole(section[2], path, f"line {count}, {section[1]}")
+                number = whole_number(section[2], path, f"line {count}, {section[1]}")
                 if not 0 <= number < 100_000:
                     raise ReadError(f"line {count}: {section[1]} {number} is no image", path)
                 content.frame_sets += section[1] == "FrameSet"
@@ -178,7 +180,7 @@ def _required(content: _Content, path: Path) -> Floats:
     for number, image in zip(content.numbers, content.images, strict=True):
         if "TiltAngle" not in image:
             raise ReadError(f"image {number}: expected TiltAngle, found none", path)
-        tilts.append(_tilts.number(image["TiltAngle"], path, f"image {number}, TiltAngle"))
+        tilts.append(finite_number(image["TiltAngle"], path, f"image {number}, TiltAngle"))
     return np.array(tilts, dtype=float)
 
 
@@ -302,7 +304,7 @@ def _axis(content: _Content, given: float | None, path: Path) -> tuple[float, st
         if match is not None:
             tomo5 = match[1] == "TiltAxisAngle"
             doubt = "; the TiltAxisAngle of Tomography 5 is known to be wrong (tilt_axis_angle=)"
-            return _tilts.number(match[2], path, match[1]), doubt * tomo5
+            return finite_number(match[2], path, match[1]), doubt * tomo5
     raise ReadError(
         "expected 'Tilt axis angle = ' in a title ([T = …]), found none: give tilt_axis_angle= "
         "(-O tilt_axis_angle=DEGREES)",
@@ -314,7 +316,7 @@ def _spacing(content: _Content, path: Path) -> float:
     """Å per pixel, 0 if unknown."""
     found = {image.get("PixelSpacing") for image in content.images} - {None}
     stated = found or {content.common.get("PixelSpacing")} - {None}
-    values = {_tilts.number(str(text), path, "PixelSpacing") for text in stated}
+    values = {finite_number(str(text), path, "PixelSpacing") for text in stated}
     values = {value for value in values if value > 0}
     if len(values) > 1:
         raise ReadError(

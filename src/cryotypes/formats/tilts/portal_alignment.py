@@ -31,7 +31,7 @@ from cryotypes.conventions import (
 from cryotypes.errors import GuessWarning, LossWarning, ReadError, WriteError
 from cryotypes.formats.shared.declaration import Format
 from cryotypes.formats.shared.files import writing_bytes
-from cryotypes.formats.shared.json_points import parse, read_text, shown
+from cryotypes.formats.shared.json_points import is_number, read_json, shown
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels
@@ -165,21 +165,11 @@ def read(
 
 
 def _load(path: Path) -> dict[str, Any]:
-    try:
-        content = parse(read_text(path))
-    except (ValueError, RecursionError) as error:
-        if isinstance(error, ReadError):
-            raise
-        raise ReadError(f"expected JSON ({error})", path) from error
+    content = read_json(path)
     sections = content.get(SECTIONS) if isinstance(content, dict) else None
     if not isinstance(sections, list) or not all(isinstance(part, dict) for part in sections):
         raise ReadError(f"expected an object with a list {SECTIONS!r} of objects", path)
     return content  # type: ignore[no-any-return]
-
-
-def _is_number(value: Any) -> bool:
-    """Whether this is a number that can be calculated with; neither text nor a truth value."""
-    return type(value) in (int, float) and abs(value) < 1e12
 
 
 def _numbers(
@@ -187,7 +177,7 @@ def _numbers(
 ) -> Floats:
     values = [section.get(key, default) for section in sections]
     for count, value in enumerate(values):
-        if not _is_number(value):
+        if not is_number(value):
             raise ReadError(
                 f"section {count + 1}, {key}: expected a number, found {shown(value)}", path
             )
@@ -237,7 +227,7 @@ def _matrices(sections: list[dict[str, Any]], path: Path) -> tuple[Floats, bool]
             rows = [value[:2], value[2:]]
         good = isinstance(rows, list) and len(rows) == 2
         good = good and all(isinstance(row, list) and len(row) == 2 for row in rows)
-        good = good and all(_is_number(number) for row in rows for number in row)
+        good = good and all(is_number(number) for row in rows for number in row)
         if good:
             matrices[count] = rows
         if not good or not 0.25 < np.linalg.det(matrices[count]) < 4:
@@ -269,7 +259,7 @@ def _dimensions(content: dict[str, Any], name: str, spacing: float) -> dict[str,
     """Return the size of the tomogram in pixels of the tilt images."""
     size = content.get("volume_dimension")
     values: list[Any] = [size.get(axis) for axis in "xyz"] if isinstance(size, dict) else []
-    if not spacing or not values or not all(_is_number(v) and v > 0 for v in values):
+    if not spacing or not values or not all(is_number(v) and v > 0 for v in values):
         return {}
     pixels = tuple(round(value / spacing) for value in values)
     return {name: pixels} if min(pixels) > 0 else {}

@@ -26,6 +26,7 @@ from cryotypes.errors import GuessWarning, ReadError, WriteError
 from cryotypes.formats.shared import relion_project
 from cryotypes.formats.shared.declaration import Format
 from cryotypes.formats.shared.files import writing_bytes
+from cryotypes.formats.shared.finite import finite_column
 from cryotypes.formats.shared.star import Block, describe_blocks, has_labels, read_star, write_star
 from cryotypes.formats.shared.tables import to_pandas, to_polars
 from cryotypes.formats.shared.together import is_waiting, writing_together
@@ -291,16 +292,7 @@ def _numbers(table: pl.DataFrame, label: str, path: Path, block: Block) -> Any:
     """Return a column of numbers; a missing one is zero."""
     if label not in table:
         return np.zeros(table.height)
-    numbers = table[label].cast(pl.Float64, strict=False)
-    bad = numbers.is_null() | ~numbers.is_finite().fill_null(False)
-    if bad.any():
-        row = int(bad.arg_max() or 0)
-        raise ReadError(
-            f"block {block.name!r}, column {label}, row {row + 1}: expected a finite number, "
-            f"found {table[label][row]!r}",
-            path,
-        )
-    return numbers.to_numpy()
+    return finite_column(table, label, path, block.name)
 
 
 def _image_size(block: Block, path: Path) -> tuple[int, int] | None:

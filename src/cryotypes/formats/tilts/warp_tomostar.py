@@ -20,6 +20,7 @@ from cryotypes.conventions import decode_tilts, encode_tilts
 from cryotypes.errors import GuessWarning, ReadError, WriteError
 from cryotypes.formats.shared.declaration import Format, Head
 from cryotypes.formats.shared.files import writing_bytes
+from cryotypes.formats.shared.finite import finite_column
 from cryotypes.formats.shared.star import Block, has_labels, read_star, write_star
 from cryotypes.formats.shared.tables import to_pandas, to_polars
 from cryotypes.loss import LossReport
@@ -149,13 +150,7 @@ def _numbers(table: pl.DataFrame, label: str, path: Path) -> Floats:
     """Return a column of numbers; a missing one is zero."""
     if label not in table:
         return np.zeros(table.height)
-    numbers = table[label].cast(pl.Float64, strict=False)
-    bad = numbers.is_null() | ~numbers.is_finite().fill_null(False)
-    if bad.any():
-        row = int(bad.arg_max() or 0)
-        found = table[label][row]
-        raise ReadError(f"{label}, row {row + 1}: expected a finite number, found {found!r}", path)
-    return numbers.to_numpy().astype(float)
+    return finite_column(table, label, path)
 
 
 def write(

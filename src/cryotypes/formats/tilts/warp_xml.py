@@ -25,8 +25,10 @@ import pandas as pd
 from cryotypes.conventions import _table as conventions
 from cryotypes.conventions import decode_tilts, encode_tilts
 from cryotypes.errors import GuessWarning, LossWarning, ReadError, WriteError
-from cryotypes.formats.shared.declaration import XML_PROLOGUE, Format, Head
-from cryotypes.formats.shared.files import reading_bytes, writing_bytes
+from cryotypes.formats.shared.declaration import Format, Head
+from cryotypes.formats.shared.files import read_bytes, writing_bytes
+from cryotypes.formats.shared.finite import finite_number
+from cryotypes.formats.shared.xml_text import has_root, parse_xml
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 NAME = "warp-xml"
+_ROOT = "TiltSeries"
 COLUMNS = {"dose": "Dose", "movie_path": "MoviePath", "fov_fraction": "FOVFraction"}
 SIZES = {
     "tilt_image_dimensions": "ImageDimensionsAngstrom",
@@ -54,13 +57,12 @@ _LOCAL = {  # groups of grids, and what they move
     "GridAngle": ("XYZ", "°"),
 }
 _UNFIT = re.compile(r"[^\t\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-_PROLOGUE = re.compile(f"{XML_PROLOGUE}<TiltSeries[\\s/>]", re.DOTALL)
 _DECLARATION = re.compile(r"\s*<\?xml.*?\?>", re.DOTALL)
 
 
 def sniff(head: Head) -> bool:
     """XML, UTF-8 or UTF-16, whose outermost element is a TiltSeries."""
-    return _PROLOGUE.match(head.data.decode(_encoding(head.data), errors="replace")) is not None
+    return has_root(head.data.decode(_encoding(head.data), errors="replace"), _ROOT)
 
 
 def _encoding(data: bytes) -> str:
@@ -103,7 +105,7 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> pd.DataFrame:
         If two pixel sizes of the file differ, or tilt angles look wrong.
     """
     text = _text(path)
-    root = _parse(text, path)
+    root = parse_xml(text, _ROOT, path)
     lists = _Lists.of(root, path)
     name = strip_path_and_suffix(path.name)
     spacing = _tilts.spacing_given(pixel_spacing)
@@ -165,27 +167,14 @@ def _doubt_centres(sizes: Mapping[str, tuple[int, ...]], path: Path) -> None:
 
 def _text(path: Path) -> str:
     """Return the file as text without its declaration, which told the encoding."""
-    with reading_bytes(path) as file:
-        data: bytes = file.read()
+    data = read_bytes(path)
     if not data.strip():
         raise ReadError("the file is empty", path)
     try:
         text = data.decode(_encoding(data))
     except UnicodeDecodeError as error:
         raise ReadError(f"expected XML in UTF-8 or UTF-16 ({error.reason})", path) from error
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise ReadError("a document type or entities are declared, which is refused", path)
     return _DECLARATION.sub("", text.removeprefix("\ufeff"), count=1).strip()
-
-
-def _parse(text: str, path: Path) -> ET.Element:
-    try:
-        root = ET.fromstring(text.encode(), ET.XMLParser(encoding="utf-8"))
-    except (ET.ParseError, ValueError) as error:
-        raise ReadError(f"expected XML ({error})", path) from error
-    if root.tag != "TiltSeries":
-        raise ReadError(f"expected a TiltSeries, found {root.tag}", path)
-    return root
 
 
 @dataclass
@@ -251,7 +240,7 @@ def _numbers(root: ET.Element, tag: str, path: Path, n: int | None = None) -> Fl
     words = _words(root, tag, path, n)
     if words is None:
         return None
-    return np.array([_tilts.number(w, path, f"{tag}, line {i}") for i, w in enumerate(words, 1)])
+    return np.array([finite_number(w, path, f"{tag}, line {i}") for i, w in enumerate(words, 1)])
 
 
 def _used(root: ET.Element, path: Path, n: int) -> NDArray[np.bool_]:
@@ -266,7 +255,7 @@ def _used(root: ET.Element, path: Path, n: int) -> NDArray[np.bool_]:
 
 def _attribute(root: ET.Element, name: str, path: Path) -> float:
     text = root.get(name, "")
-    return _tilts.number(text, path, name) if text.strip() else 0.0
+    return finite_number(text, path, name) if text.strip() else 0.0
 
 
 def _params(root: ET.Element, tag: str) -> dict[str, str]:
@@ -292,11 +281,11 @@ def _spacing(root: ET.Element, path: Path) -> float:
 
 def _bin_times(options: dict[str, str], path: Path) -> float:
     text = options.get("BinTimes", "")
-    return min(_tilts.number(text, path, "OptionsCTF, BinTimes"), 10) if text.strip() else 0.0
+    return min(finite_number(text, path, "OptionsCTF, BinTimes"), 10) if text.strip() else 0.0
 
 
 def _positive(text: str, path: Path, where: str) -> float:
-    return max(_tilts.number(text, path, where), 0.0) if text.strip() else 0.0
+    return max(finite_number(text, path, where), 0.0) if text.strip() else 0.0
 
 
 def _size(
@@ -313,7 +302,7 @@ def _size(
             continue
         if len(words) < count:
             raise ReadError(f"{SIZES[key]}: expected {count} numbers, found {text!r}", path)
-        edges = [_tilts.number(word, path, SIZES[key]) / spacing for word in words[:count]]
+        edges = [finite_number(word, path, SIZES[key]) / spacing for word in words[:count]]
         if all(0.5 < edge < 1e9 for edge in edges):
             return tuple(round(edge) for edge in edges)  # type: ignore[return-value]
     return None
@@ -325,7 +314,7 @@ def _warn_of_losses(
     lost = []
     for group, (axes, unit) in _LOCAL.items():
         nodes = [n for axis in axes for n in root.findall(f"{group}{axis}/Node")]
-        values = [_tilts.number(n.get("Value", ""), path, group) for n in nodes]
+        values = [finite_number(n.get("Value", ""), path, group) for n in nodes]
         largest = max(map(abs, values), default=0.0)
         if largest and unit == "°":
             lost.append(f"{group}s (angles of particles, up to {largest:.2g}°)")
@@ -350,7 +339,7 @@ def _stretch(root: ET.Element, path: Path) -> float:
     words = root.get("MagnificationCorrection", "").split(",")
     if len(words) not in (3, 4):
         return 0.0
-    values = [_tilts.number(word, path, "MagnificationCorrection") for word in words]
+    values = [finite_number(word, path, "MagnificationCorrection") for word in words]
     differences = [values[0] - 1, values[1] - 1] if len(values) == 3 else [*values]
     if len(values) == 4:
         differences[0] -= 1

@@ -20,10 +20,11 @@ import pandas as pd
 
 from cryotypes.conventions import _table as conventions
 from cryotypes.conventions import decode_position, encode_position
-from cryotypes.errors import GuessWarning, ReadError, WriteError
+from cryotypes.errors import GuessWarning, WriteError
 from cryotypes.formats.poses._particles import Particles, join_poses, lose_features, to_posesets
 from cryotypes.formats.shared.declaration import Format, Head
-from cryotypes.formats.shared.files import reading_bytes, writing_bytes
+from cryotypes.formats.shared.files import read_bytes, writing_bytes
+from cryotypes.formats.shared.finite import check_finite
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 
@@ -115,12 +116,6 @@ def read(
     return to_posesets(particles, path, metadata)
 
 
-def read_bytes(path: Path) -> bytes:
-    """Read a model's bytes, uncompressed."""
-    with reading_bytes(path) as file:
-        return bytes(file.read())
-
-
 def points_of(model: Model, path: Path) -> tuple[Floats, pd.DataFrame]:
     """Return the points (n, 3) as written, and their objects, contours and sizes."""
     contours = [(o, c, t) for o, thing in enumerate(model.objects)
@@ -128,10 +123,7 @@ def points_of(model: Model, path: Path) -> tuple[Floats, pd.DataFrame]:
     counts = [len(contour.points) for _, _, contour in contours]
     empty = np.zeros((0, 3))
     written = np.concatenate([empty, *(contour.points for _, _, contour in contours)])
-    bad = ~np.isfinite(written).all(axis=1)
-    if bad.any():
-        row = int(bad.argmax())
-        raise ReadError(f"point {row + 1}: expected finite numbers, found {written[row]}", path)
+    check_finite(written, "xyz", path, lambda row: f"point {row + 1}")
     columns: dict[str, Any] = {
         name: np.repeat(np.array([c[i] for c in contours], dtype=np.int64), counts)
         for i, name in enumerate(IDS)

@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from cryotypes.errors import ReadError
-from cryotypes.formats.shared.files import reading_bytes
-from cryotypes.formats.tilts._tilts import number
+from cryotypes.formats.shared.files import read_bytes
+from cryotypes.formats.shared.finite import finite_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,7 +62,7 @@ class Com:
         if not least <= len(words) <= most:
             expected = f"{least}" if least == most else f"{least} to {most}"
             raise ReadError(f"{where}: expected {expected} numbers, found {value!r}", self.path)
-        return [number(word, self.path, where) for word in words]
+        return [finite_number(word, self.path, where) for word in words]
 
     def integers(self, keyword: str, least: int, most: int = 0) -> tuple[int, ...] | None:
         """Return whole numbers of pixels, ``least`` if ``most`` is 0; None if they are not there.
@@ -143,8 +143,7 @@ def read_com(path: Path, programs: Sequence[str]) -> Com | None:
     files inputs without keywords come first; they are taken for keywords, which hurts nobody. Of
     comments one is ours: the size of the raw images, which `raw_images_line` writes.
     """
-    with reading_bytes(path) as file:
-        text = file.read().decode("utf-8", errors="replace")
+    text = read_bytes(path).decode("utf-8", errors="replace")
     entries: list[tuple[str, str, int]] | None = None
     for line_number, line in enumerate(text.splitlines(), start=1):
         words = line.strip().split(None, 1)
@@ -165,7 +164,6 @@ def read_com(path: Path, programs: Sequence[str]) -> Com | None:
 
 def read_edf(path: Path) -> dict[str, str]:
     """Read etomo's data file: ``Setup.DatasetName=TS_01``."""
-    with reading_bytes(path) as file:
-        text = file.read().decode("utf-8", errors="replace")
+    text = read_bytes(path).decode("utf-8", errors="replace")
     pairs = (line.partition("=") for line in text.splitlines() if not line.startswith("#"))
     return {key.strip(): value.strip() for key, sign, value in pairs if sign}

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 MAGNIFICATION = "imod_magnification"
+_COLUMNS = ("A11", "A12", "A21", "A22", "DX", "DY")
 _GIVE_SIZES = (
     "give tomogram_dimensions= (--tomogram-size) and tilt_image_dimensions= (--tilt-image-size)"
 )
@@ -75,7 +76,7 @@ class Reading:
         self.files, self.given = files, given
         self.convention, self.mirrored = convention, mirrored
         self.raw = files.raw_stack()
-        table = _tilts.read_table(files.xf, 6)
+        table = _tilts.read_table(files.xf, _COLUMNS)
         self.count = len(table)
         self.matrices, self.shifts = table[:, :4].reshape(-1, 2, 2), table[:, 4:]
         self._check_matrices()

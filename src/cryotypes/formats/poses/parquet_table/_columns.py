@@ -34,7 +34,8 @@ class Columns:
 
     def __init__(self) -> None:
         self._pieces: dict[str, list[pl.Series | int]] = {}  # a number: so many nulls
-        self._names: dict[tuple[str, Any], str] = {}
+        self._lengths: dict[str, int] = {}
+        self._types: dict[str, Any] = {}
         self._before = self._n = 0
         self._taken: set[str] = set()
 
@@ -73,10 +74,10 @@ class Columns:
         end = self._before + self._n
         result = {}
         for name, pieces in self._pieces.items():
-            dtype = next(piece.dtype for piece in pieces if isinstance(piece, pl.Series))
+            nothing = pl.Series([None], dtype=self._types[name])
             full = [
-                pl.Series([None], dtype=dtype).new_from_index(0, p) if isinstance(p, int) else p
-                for p in [*pieces, end - _length(pieces)]
+                nothing.new_from_index(0, p) if isinstance(p, int) else p
+                for p in [*pieces, end - self._lengths[name]]
             ]
             result[name] = pl.concat(full, rechunk=True)
         return pl.DataFrame(result)
@@ -103,27 +104,18 @@ class Columns:
         """Append a column under its name, or one that is free; other types are other columns."""
         label = PREFIX + name if name in reserved or name.startswith(PREFIX) else name
         count, chosen = 1, label
-        while chosen in self._taken or self._pieces_of(chosen) not in (None, values.dtype):
+        while chosen in self._taken or self._types.get(chosen) not in (None, values.dtype):
             count += 1
             chosen = f"{label} ({count})"
         self._append(chosen, values)
         return chosen
 
-    def _pieces_of(self, name: str) -> Any:
-        """Return the type of a column, None if there is none."""
-        return next((p.dtype for p in self._pieces.get(name, []) if isinstance(p, pl.Series)), None)
-
     def _append(self, name: str, values: pl.Series) -> None:
-        pieces = self._pieces.setdefault(name, [])
-        missing = self._before - _length(pieces)
-        if missing:
-            pieces.append(missing)
-        pieces.append(values)
+        missing = self._before - self._lengths.get(name, 0)
+        self._pieces.setdefault(name, []).extend([missing, values] if missing else [values])
+        self._lengths[name] = self._before + len(values)
+        self._types.setdefault(name, values.dtype)
         self._taken.add(name)
-
-
-def _length(pieces: list[pl.Series | int]) -> int:
-    return sum(piece if isinstance(piece, int) else len(piece) for piece in pieces)
 
 
 def decode(table: pl.DataFrame, rows: slice, layout: dict[str, Any]) -> pd.DataFrame:

@@ -17,10 +17,33 @@ _BOTH = re.compile(rf"\b([a-z][a-z_]*)(=(?:{_ARGUMENT}))? \((-(?:O |-[a-z])[^()]
 _PYTHON = re.compile(rf"(?<![\w'\"-])(?<!-O )([a-z][a-z_]*)=({_ARGUMENT})")
 
 
+# what a terminal obeys, and what turns the direction of text; names in files may hold any of it
+_CONTROL = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+
+def printable(text: str) -> str:
+    r"""Write control characters as ``\u001b``, as JSON does, too; line ends and tabs stay."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def say(text: str, err: bool = False) -> None:
+    """Print what may hold names from files; everything that commands print goes through here."""
+    click.echo(printable(text), err=err)
+
+
+def escaped(text: str) -> str:
+    """Make of any text one for rich's console: no markup, and `printable`."""
+    from rich.markup import escape
+
+    return escape(printable(text))
+
+
 def show_warning(message: Any, *_: Any, **__: Any) -> None:
     """Print a warning in one line; for `warnings.showwarning`."""
     click.secho("warning: ", fg="yellow", nl=False, err=True)
-    click.echo(in_words_of_the_command_line(str(message)), err=True)
+    say(in_words_of_the_command_line(str(message)), err=True)
 
 
 def complain(error: Exception, path: Path | None = None) -> None:
@@ -31,7 +54,7 @@ def complain(error: Exception, path: Path | None = None) -> None:
     if path is not None and str(path) not in text:
         text = f"{path}: {text}"
     click.secho("error: ", fg="red", nl=False, err=True)
-    click.echo(in_words_of_the_command_line(text), err=True)
+    say(in_words_of_the_command_line(text), err=True)
 
 
 def in_words_of_the_command_line(text: str) -> str:

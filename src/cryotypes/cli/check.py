@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ._options import FILE, ReadingCommand, given, reading_options
+from ._words import escaped, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -84,10 +85,10 @@ def check(
     good = all(result["ok"] for result in results)
     if as_json:
         facts = {"a": str(a), "b": str(b), "ok": good, "comparisons": results}
-        click.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+        say(json.dumps(facts, indent=2, ensure_ascii=False))
     else:
         _show(results)
-        click.echo("the same, within the tolerances" if good else "not the same")
+        say("the same, within the tolerances" if good else "not the same")
     if not good:
         raise SystemExit(1)
 
@@ -172,7 +173,6 @@ def _check_models(
 def _show(results: list[dict[str, Any]]) -> None:
     from rich import box
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     console = Console(highlight=False)
@@ -186,7 +186,7 @@ def _show(results: list[dict[str, Any]]) -> None:
         # what is wrong comes first
         for r in sorted(poses, key=lambda r: r["ok"])[:_MOST]:
             table.add_row(
-                escape(_name(r)),
+                escaped(_name(r)),
                 "ok" if r["ok"] else "[red]differs[/red]",
                 f"{r['pairs']} {r['matched_by']}",
                 f"{len(r['missing'])}, {len(r['extra'])}",
@@ -198,10 +198,10 @@ def _show(results: list[dict[str, Any]]) -> None:
             console.print(f"  … and {len(poses) - _MOST} more experiments")
         for r in poses:
             for note in r["notes"]:
-                console.print(f"  {escape(_name(r))}: {escape(note)}", soft_wrap=True)
+                console.print(f"  {escaped(_name(r))}: {escaped(note)}", soft_wrap=True)
     for r in results:
         if text := r.get("problem") or r.get("summary"):
-            console.print(escape(text), soft_wrap=True)
+            console.print(escaped(text), soft_wrap=True)
 
 
 def _name(result: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ import click
 
 from ._options import FILE, ReadingCommand, given, reading_options
 from ._progress_bar import bar
+from ._words import say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -98,9 +99,9 @@ def convert(
             **given(others, **options),
         )
     if as_json:
-        click.echo(json.dumps([vars(r) for r in reports], indent=2, ensure_ascii=False))
+        say(json.dumps([vars(r) for r in reports], indent=2, ensure_ascii=False))
     for one in reports if not as_json else []:
-        click.echo(str(one) if report else f"wrote {one.path} ({one.format})")
+        say(str(one) if report else f"wrote {one.path} ({one.format})")
     if unreadable:
-        click.echo(f"left out: {len(unreadable)} of {len(sources)} sources", err=True)
+        say(f"left out: {len(unreadable)} of {len(sources)} sources", err=True)
         raise SystemExit(1)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ._options import FILE
+from ._words import say
 
 
 @click.command()
@@ -32,7 +33,7 @@ def demo(directory: Path, overwrite: bool) -> None:
 
     def report(line: str) -> None:
         bar.render_finish()
-        click.echo(line)
+        say(line)
 
     result = run_demo(directory, overwrite=overwrite, report=report, progress=progress)
     if not result.passed:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ._words import say
+
 if TYPE_CHECKING:
     from cryotypes.formats.shared.declaration import Format
 
@@ -29,7 +31,7 @@ def formats(kind: str | None, verbose: bool, as_json: bool) -> None:
     rows = [describe(f) for f in known().values() if kind is None or f.kind == kind]
     rows.sort(key=lambda row: (row["kind"] != "poses", row["kind"], row["name"]))
     if as_json:
-        click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
+        say(json.dumps(rows, indent=2, ensure_ascii=False))
     else:
         _show(rows, verbose)
 

@@ -20,7 +20,7 @@ from ._options import (
     known_options,
     reading_options,
 )
-from ._words import complain, in_words_of_the_command_line
+from ._words import complain, escaped, in_words_of_the_command_line, say
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +77,7 @@ def info(
                 failed = True
                 complain(error)
     if as_json:
-        click.echo(json.dumps(found, indent=2, ensure_ascii=False))
+        say(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         for description in found:
             _show(description)
@@ -231,8 +231,8 @@ def _show(facts: dict[str, Any]) -> None:
     from rich.table import Table
 
     console = Console(highlight=False)
-    console.print(f"[bold]{_escaped(facts['path'])}[/bold]", soft_wrap=True)
-    console.print(f"  {_headline(facts)}", soft_wrap=True)
+    console.print(f"[bold]{escaped(facts['path'])}[/bold]", soft_wrap=True)
+    console.print(f"  {escaped(_headline(facts))}", soft_wrap=True)
     experiments = facts.get("experiments", [])
     if experiments:
         known = [key for key in experiments[0] if any(e[key] is not None for e in experiments)]
@@ -243,16 +243,14 @@ def _show(facts: dict[str, Any]) -> None:
             justify: Any = "right" if numeric else "left"
             table.add_column(_HEADINGS.get(name, name.replace("_", " ")), justify=justify)
         for experiment in experiments[:_MOST]:
-            table.add_row(*[_escaped(_cell(experiment, name)) for name in names])
+            table.add_row(*[escaped(_cell(experiment, name)) for name in names])
         console.print(table)
         if len(experiments) > _MOST:
             console.print(f"  … and {len(experiments) - _MOST} more experiments")
     if facts.get("columns"):
-        console.print(f"  columns: {_escaped(', '.join(facts['columns']))}", soft_wrap=True)
+        console.print(f"  columns: {escaped(', '.join(facts['columns']))}", soft_wrap=True)
     for unknown in facts["unknown"]:
-        console.print(
-            f"  [yellow]unknown or doubtful:[/yellow] {_escaped(unknown)}", soft_wrap=True
-        )
+        console.print(f"  [yellow]unknown or doubtful:[/yellow] {escaped(unknown)}", soft_wrap=True)
     console.print()
 
 
@@ -307,9 +305,3 @@ def _cell(experiment: dict[str, Any], name: str) -> str:
     if isinstance(value, float):
         return f"{value:.5g}"
     return "unknown" if value is None else str(value)
-
-
-def _escaped(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ._options import FILE, ReadingCommand, given, reading_options
+from ._words import say
 
 RULES = ("path", "decorations")  # those that can be left out
 
@@ -45,9 +46,9 @@ def match(
     chosen = None if rules is None else [rule.strip() for rule in rules.split(",")]
     result = join(*things, names=names, regex=regex, rules=chosen)
     if as_json:
-        click.echo(json.dumps(result.to_dict(), indent=2, ensure_ascii=False))
+        say(json.dumps(result.to_dict(), indent=2, ensure_ascii=False))
     else:
-        click.echo(result.summary())
+        say(result.summary())
     if strict and result.unmatched:
         raise SystemExit(1)
 

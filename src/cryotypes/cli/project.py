@@ -18,6 +18,7 @@ from ._options import (
     read_files,
     reading_options,
 )
+from ._words import say
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -90,13 +91,13 @@ def project(
     for message in dict.fromkeys(str(w.message) for w in caught):
         warnings.warn_explicit(message, caught[0].category, "cryotypes", 0)
     for projection in projections:
-        click.echo(_sentence(projection, margin))
+        say(_sentence(projection, margin))
     if output is not None:
         _write_table(projections, output, margin, overwrite)
-        click.echo(f"wrote {output}")
+        say(f"wrote {output}")
     if plot is not None:
         for path in _draw(projections, plot, tilts, overwrite):
-            click.echo(f"wrote {path}")
+            say(f"wrote {path}")
 
 
 def _check_targets(output: Path | None, plot: Path | None, overwrite: bool) -> None:
@@ -157,7 +158,7 @@ def _chosen(found: Iterable[Experiment], wanted: tuple[str, ...]) -> list[Experi
 def _report_unmatched(unmatched: Any) -> None:
     for thing in unmatched:
         if thing.kind == "poses":
-            click.echo(f"not projected: {thing.experiment_id!r}: {thing.reason}", err=True)
+            say(f"not projected: {thing.experiment_id!r}: {thing.reason}", err=True)
 
 
 def _project(experiment: Experiment, sizes: dict[str, Any]) -> list[Projection[Any]]:

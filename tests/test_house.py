@@ -96,6 +96,13 @@ def test_formats_leave_conventions_to_the_engine(path):
             assert name not in ("inv", "print", "as_euler", "from_euler"), f"{path}:{node.lineno}"
 
 
+@pytest.mark.parametrize("module", BUILT_IN)
+def test_every_format_has_its_test_module(module):
+    """In the mirror of its room: what is wrong with a format is looked for there."""
+    room, name = module.split(".")
+    assert (Path(__file__).parent / "formats" / room / f"test_{name}.py").is_file()
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_public_names_exist(package):
     module = importlib.import_module(package)

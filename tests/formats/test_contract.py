@@ -54,6 +54,7 @@ SAMPLES = {"m-star": of_m}
 EXAMPLES = {"cistem-par": [Path(__file__).parent / "rosetta" / "cistem.par"]}
 # Formats with dialects are tried in each: name, options of reading, options of writing.
 HALF = {"imod_half_pixel": False}
+ANGSTROM = {"offset_unit": "angstrom"}
 FLIPPED = {"micrograph_shape": (1001, 1000), "flip_y": True}
 DIALECTS = [
     ("relion-star", {}, {"dialect": "3.0"}),
@@ -70,6 +71,8 @@ DIALECTS = [
     ("peet-csv", HALF, HALF),
     ("cryolo-coords", {"imod_half_pixel": True}, {"imod_half_pixel": True}),
     ("cryosparc-cs", FLIPPED, FLIPPED),
+    ("portal-alignment", {**ANGSTROM, "pixel_spacing": 2.5, "experiment_id": "TS_01"}, ANGSTROM),
+    ("warp-tomostar", {"inverted": False, "pixel_spacing": 2.5}, {"inverted": False}),
     ("tiff", {"flip_y": False}, {"flip_y": False}),
     ("tiff", {}, {"compression": "deflate"}),  # not LZW: imagecodecs 2026.1 dies of damage in it
     ("ome-zarr", {}, {"version": "0.4"}),

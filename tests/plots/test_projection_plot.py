@@ -289,6 +289,7 @@ def test_constant_and_missing_pixels_are_drawn(tmp_path):
     data = np.zeros((3, 40, 60), np.float32)
     data[0, 0, 0] = np.nan
     save_figure(plot_projection(project(), data), tmp_path / "a.png")
+    assert (tmp_path / "a.png").stat().st_size > 1000
 
 
 def test_without_matplotlib(monkeypatch):

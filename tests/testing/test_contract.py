@@ -161,6 +161,19 @@ def cut_is_an_index_error(path):
     return read(path)
 
 
+def cut_names_no_file(path):
+    """Read."""
+    try:
+        return read(path)
+    except ReadError:
+        raise ReadError("expected a toy") from None
+
+
+def sniffing_to_the_end(head):
+    whole = len(head.data) < 1 << 16
+    return sniff(head) and (not whole or bool(json.loads(head.data)))
+
+
 def cut_is_silent(path):
     """Read; whatever is not there is taken for zero."""
     path = Path(path)
@@ -288,6 +301,14 @@ FAULTS = {
     "an IndexError": (
         {"read": cut_is_an_index_error},
         r"'cut after \d+ of \d+ bytes'.*expected a ReadError, found IndexError",
+    ),
+    "a nameless error": (
+        {"read": cut_names_no_file},
+        r"'cut after \d+ of \d+ bytes'.*expected an error that names .*poses.toy",
+    ),
+    "a sniffer of whole files": (
+        {"sniff": sniffing_to_the_end},
+        r"'cut after \d+ of \d+ bytes'.*expected sniff to say True or False, found JSONDecodeErr",
     ),
     "a cut number": (
         {"read": cut_is_silent},

@@ -224,7 +224,8 @@ def _stopping_after(count: int) -> Any:
 def check_damage(subject: Subject, path: Path) -> None:
     """Cut a small file anywhere, and change any byte; it may be destroyed.
 
-    Of a directory this is done to every file in it.
+    What cannot be read is named, and sniffing it raises nothing. Of a directory this is done to
+    every file in it.
     """
     whole = subject.read_well(path, "damage")
     if subject.format.kind == "image":
@@ -298,9 +299,14 @@ def _read(subject: Subject, path: Path, case: str) -> Any:
     with contextlib.suppress(OSError):
         _PEAK.write_text("5")  # begin anew
     start, before = time.monotonic(), _most_memory()
+    subject.asks_sniffer(path, case)
     try:
         return subject.read(path, case)
-    except (ReadError, OSError):
+    except OSError:
+        return None
+    except ReadError as error:
+        named = str(path.parent) in str(error)  # the file, or a companion beside it
+        subject.require(named, case, f"expected an error that names {path}, found {error}")
         return None
     finally:
         took = time.monotonic() - start

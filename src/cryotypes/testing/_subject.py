@@ -188,6 +188,18 @@ class Subject:
         self.write(plain[0], path, case)
         return plain[0], path
 
+    def asks_sniffer(self, path: Path, case: str) -> None:
+        """See that the sniffer raises nothing, whatever the file."""
+        try:
+            head = Head.of(path)
+        except (ReadError, OSError):
+            return  # it cannot even be unpacked
+        try:
+            if self.format.sniff is not None:
+                self.format.sniff(head)
+        except Exception as error:
+            self.fail(case, f"expected sniff to say True or False, found {error!r}")
+
     def sniffs(self, path: Path, case: str) -> None:
         """See that this format alone recognises a file."""
         head = Head.of(path)

@@ -6,7 +6,6 @@ import bz2
 import gzip
 import os
 import struct
-import warnings
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +18,6 @@ from cryotypes.formats.images import _raw_image, em_image
 from cryotypes.formats.poses import motl_em
 from cryotypes.formats.shared.declaration import Head
 from cryotypes.image import Image, _pieces
-from cryotypes.testing import check_format
 
 TYPES = {"int8": 1, "int16": 2, "int32": 4, "float32": 5, "float64": 9}
 COMPRESSION = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress}
@@ -277,12 +275,6 @@ def test_emfile(tmp_path):
         emfile.write(theirs, data)
         assert em_image.sniff(Head.of(theirs))
         np.testing.assert_array_equal(read(theirs).data, data, strict=True)
-
-
-def test_contract(tmp_path):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        check_format(em_image.FORMAT, directory=tmp_path)
 
 
 def test_missing_file():

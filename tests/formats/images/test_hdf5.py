@@ -15,7 +15,8 @@ from cryotypes.errors import GuessWarning, MissingPackageError, ReadError
 from cryotypes.formats.images import eman2_hdf, hdf5_image
 from cryotypes.formats.shared.declaration import Head
 from cryotypes.image import Image
-from cryotypes.testing import check_format
+from cryotypes.io import candidates
+from cryotypes.testing import assert_same, check_format
 
 h5py = pytest.importorskip("h5py")
 read, write = eman2_hdf.FORMAT.read, eman2_hdf.FORMAT.write
@@ -165,16 +166,25 @@ def test_damage(tmp_path, place):
                 np.asarray(function(path).data)
 
 
-def test_contract(tmp_path):
-    examples = samples(tmp_path)
-    eman2 = tmp_path / "eman2"
-    eman2.mkdir()
-    check_format(eman2_hdf.FORMAT, examples=examples[:3], directory=eman2)
+@pytest.mark.parametrize("place", range(3))
+def test_files_of_eman2_are_written_back(tmp_path, place):
+    path = samples(tmp_path)[place]
+    assert [format.name for format in candidates(path)] == ["eman2-hdf"]
+    found = read(path)
+    report = write(found, tmp_path / f"again_{path.name}")
+    assert not report.lost
+    again = read(tmp_path / f"again_{path.name}")
+    assert_same(again, found, ignore=["experiment_id"])
+
+
+def test_contract_of_others(tmp_path):
+    """Which is only read: there is nothing to try but these."""
+    examples = samples(tmp_path)[3:]
     others = tmp_path / "others"
     others.mkdir()
     check_format(
         hdf5_image.FORMAT,
-        examples=examples[3:],
+        examples=examples,
         read_options={"pixel_spacing": 2.0},
         directory=others,
     )

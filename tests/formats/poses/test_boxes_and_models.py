@@ -149,30 +149,8 @@ def small(module, directory) -> Path:
 
 
 @each
-@pytest.mark.filterwarnings("ignore:.*does not end with a line end")
-@pytest.mark.filterwarnings("ignore:.*(the file is empty|height of 0); assumed")
-def test_damage_is_a_read_error(module, tmp_path):
-    """Cut anywhere, or one byte changed: readable all the same, or a ReadError that names it."""
-    path = small(module, tmp_path)
-    data = path.read_bytes()
-    assert len(read(module, path)[0]) == 2
-    rng = np.random.default_rng(1)
-    unnamed = 0
-    pieces = [data[:length] for length in range(len(data))]
-    for at in range(len(data)):
-        for byte in (0, 10, 65, 255, int(rng.integers(256))):
-            pieces.append(data[:at] + bytes([byte]) + data[at + 1 :])
-    for piece in pieces:
-        path.write_bytes(piece)
-        module.FORMAT.sniff(Head.of(path))
-        try:
-            posesets = read(module, path)
-        except ReadError as error:
-            unnamed += path.name not in str(error)
-            continue
-        for poses in posesets:
-            assert np.isfinite(poses.position).all()
-    assert not unnamed
+def test_an_empty_file(module, tmp_path):
+    path = path_of(module, tmp_path)
     path.write_bytes(b"")
     if module.FORMAT.name in ("eman-box", "cryolo-cbox", "cryolo-coords"):  # pickers leave such
         with pytest.warns(GuessWarning, match="empty"):

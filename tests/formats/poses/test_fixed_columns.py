@@ -536,29 +536,6 @@ def test_an_interrupted_write_keeps_the_old_files(name, five, save, tmp_path, mo
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([path.name, "list.doc"])
 
 
-@ALL
-def test_every_prefix(name, five, save):
-    """A cut file is an error, or gives the rows that are whole (its end is then doubted)."""
-    whole = read(name, five(name))
-    raw = CONTENT[name]
-    for end in range(len(raw)):
-        path = save(raw[:end], f"cut{NAMES[name]}")
-        try:
-            with quiet(GuessWarning) as doubts:
-                found = read(name, path)
-        except ReadError:
-            continue
-        assert name != "em"
-        n = sum(len(p.position) for p in found)
-        if n and raw[end - 1 : end] != b"\n" and not raw[end - 1 : end].isspace():
-            assert doubts
-        if n > 1:  # the rows before the last one are the same
-            assert_allclose(
-                in_file_order(found, "position")[: n - 1],
-                in_file_order(whole, "position")[: n - 1],
-            )
-
-
 @contextmanager
 def quiet(kind):
     """Collect warnings of one kind; others are errors."""
@@ -566,26 +543,6 @@ def quiet(kind):
         warnings.simplefilter("error")
         warnings.simplefilter("always", kind)
         yield log
-
-
-@ALL
-def test_every_single_byte_damaged(name, save):
-    """A flipped byte is a ReadError or another legal file, never another exception."""
-    raw = CONTENT[name]
-    flips = (0x01, 0x80, None, 0x20, 0x0A)  # None: one of the others in turn
-    for position in range(len(raw)):
-        for flip in (flips[position % 5],):
-            flipped = raw[position] ^ 0x10 if flip is None else flip ^ raw[position] & 0x8F
-            path = save(raw[:position] + bytes([flipped]) + raw[position + 1 :], "b" + NAMES[name])
-            try:
-                with quiet(GuessWarning):
-                    found = read(name, path)
-            except ReadError:
-                continue
-            for poses in found:
-                assert np.isfinite(poses.position).all()
-                assert np.isfinite(poses.shift).all() if poses.shift is not None else True
-            MODULES[name].sniff(Head.of(path))
 
 
 @pytest.mark.parametrize(

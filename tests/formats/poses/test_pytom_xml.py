@@ -127,5 +127,7 @@ def test_pytom_without_picking(save, tmp_path):
 
 
 def test_pytom_is_not_warp(shared_data):
-    for path in (shared_data / "warp").rglob("*.xml"):
+    paths = list((shared_data / "warp").rglob("*.xml"))
+    assert paths
+    for path in paths:
         assert not pytom_xml.sniff(Head.of(path))

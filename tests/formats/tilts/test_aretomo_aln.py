@@ -17,7 +17,6 @@ from cryotypes.conventions import decode_tilts, encode_tilts
 from cryotypes.errors import GuessWarning, LossWarning, ReadError, WriteError
 from cryotypes.formats.shared.declaration import Head
 from cryotypes.formats.tilts import aretomo_aln
-from cryotypes.testing import check_format
 
 read, write = aretomo_aln.FORMAT.read, aretomo_aln.FORMAT.write
 ANGLES = ["rotation_x", "rotation_y", "rotation_z"]
@@ -268,10 +267,6 @@ def test_sniff(tmp_path, data, found):
 
 
 # --- writing ---
-
-
-def test_the_contract(tmp_path):
-    check_format(aretomo_aln.FORMAT, directory=tmp_path)
 
 
 def test_the_vector_of_section_13_is_written(tmp_path):

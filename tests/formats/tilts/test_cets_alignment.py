@@ -12,7 +12,6 @@ from numpy.testing import assert_allclose
 import cryotypes
 from cryotypes.errors import AmbiguousFormatError, LossWarning, WriteError
 from cryotypes.formats.tilts import cets_alignment
-from cryotypes.testing import check_format
 
 write = cets_alignment.FORMAT.write
 TOMOGRAM, IMAGE = np.array([4096, 5760, 1200]), np.array([4092, 5760])
@@ -57,10 +56,6 @@ def test_the_vector_of_section_13(tmp_path, spacing):
     point = (np.array([1000, 2000, 300]) - TOMOGRAM // 2) * (spacing or 1)
     found = apply(alignment, point)[:2] / (spacing or 1) + IMAGE // 2
     assert_allclose(found, [2843.050050, 1779.177551], atol=1e-6)
-
-
-def test_the_contract(tmp_path):
-    check_format(cets_alignment.FORMAT, directory=tmp_path)
 
 
 def test_what_is_told(tmp_path):

@@ -16,7 +16,6 @@ from cryotypes.conventions import _table as conventions
 from cryotypes.errors import GuessWarning, LossWarning, ReadError, WriteError
 from cryotypes.formats.shared.declaration import Head
 from cryotypes.formats.tilts import eman2_tilts
-from cryotypes.testing import check_format
 
 read, write, sniff = (getattr(eman2_tilts.FORMAT, name) for name in ("read", "write", "sniff"))
 ANGLES = ["rotation_x", "rotation_y", "rotation_z"]
@@ -68,10 +67,6 @@ def test_a_fault_in_the_convention_is_noticed(save, monkeypatch, change):
     monkeypatch.setattr(conventions, "EMAN2_TILTS", row)
     with pytest.raises(AssertionError):
         test_the_vector_of_section_13_is_read(save)
-
-
-def test_the_contract(tmp_path):
-    check_format(eman2_tilts.FORMAT, directory=tmp_path)
 
 
 @pytest.mark.parametrize("n", [0, 1, 41])

@@ -15,7 +15,6 @@ from cryotypes.errors import (
 )
 from cryotypes.formats.shared.declaration import Head
 from cryotypes.formats.tilts import imod_tlt, imod_xf
-from cryotypes.testing import check_format
 
 read, read_transforms = imod_tlt.FORMAT.read, partial(imod_xf.read, exact=False)
 ANGLES = ["rotation_x", "rotation_y", "rotation_z"]
@@ -103,7 +102,3 @@ def test_what_is_not_angles(tmp_path, text):
         cryotypes.read_projection_model(path)
     with pytest.raises(ReadError):
         read(path)
-
-
-def test_the_contract_of_angles(tmp_path):
-    check_format(imod_tlt.FORMAT, directory=tmp_path)

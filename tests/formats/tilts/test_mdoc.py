@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import warnings
 
 import numpy as np
@@ -170,19 +169,6 @@ def test_damage_is_named(save, old, new, message):
     assert old in text
     with pytest.raises(ReadError, match=message):
         mdoc.FORMAT.read(save(text.replace(old, new), "ts.mdoc"))
-
-
-def test_every_prefix_and_every_damaged_byte(save):
-    whole = (HEAD + IMAGES).encode()
-    damaged = [whole[:k] for k in range(len(whole))]
-    damaged += [whole[:k] + b"\xff" + whole[k + 1 :] for k in range(len(whole))]
-    damaged += [whole[:k] + b"9" + whole[k + 1 :] for k in range(len(whole))]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for content in damaged:
-            path = save(content, "ts.mdoc")
-            with contextlib.suppress(ReadError):
-                cryotypes.validate_projection_model(mdoc.FORMAT.read(path))
 
 
 @pytest.mark.parametrize(

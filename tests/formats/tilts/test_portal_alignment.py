@@ -15,7 +15,6 @@ from cryotypes.conventions import _table as conventions
 from cryotypes.errors import GuessWarning, LossWarning, ReadError, WriteError
 from cryotypes.formats.shared.declaration import Head
 from cryotypes.formats.tilts import portal_alignment
-from cryotypes.testing import check_format
 
 read, write, sniff = (getattr(portal_alignment.FORMAT, name) for name in ("read", "write", "sniff"))
 ANGLES = ["rotation_x", "rotation_y", "rotation_z"]
@@ -109,18 +108,6 @@ def test_a_fault_in_the_convention_is_noticed(save, monkeypatch, change):
         test_the_vector_of_section_13_is_read(save)
 
 
-def test_the_contract(tmp_path):
-    check_format(portal_alignment.FORMAT, directory=tmp_path)
-    (tmp_path / "told").mkdir()
-    options = {"pixel_spacing": 2.5, "offset_unit": "angstrom", "experiment_id": "TS_01"}
-    check_format(
-        portal_alignment.FORMAT,
-        read_options=options,
-        write_options={"offset_unit": "angstrom"},
-        directory=tmp_path / "told",
-    )
-
-
 @pytest.mark.parametrize("n", [0, 1, 41])
 def test_round_trip(tmp_path, n):
     model = model_of(n)
@@ -195,7 +182,10 @@ def test_what_stands_beside_the_sections(save, more, warning, message):
 
 
 def test_offsets_of_aretomo_are_in_the_angles(save):
-    read(save(portal(VECTOR, format="ARETOMO3", tilt_offset=2.5), "a.json"))
+    """Nothing is added to them, and as that is known, nothing is said (a warning is an error)."""
+    model = read(save(portal(VECTOR, format="ARETOMO3", tilt_offset=2.5), "a.json"))
+    assert_allclose(model[ANGLES], [[1.5, -3.01, 85.3]], atol=1e-4)
+    assert_allclose(model[["dx", "dy"]], [[12.5, -3.25]])
 
 
 def test_magnification_is_kept_but_not_held(save, tmp_path):

@@ -16,7 +16,6 @@ from cryotypes.errors import GuessWarning, LossWarning, ReadError, WriteError
 from cryotypes.formats.shared.declaration import Head
 from cryotypes.formats.tilts import relion4_tomograms
 from cryotypes.image import Image
-from cryotypes.testing import check_format
 
 read, write, sniff = (getattr(relion4_tomograms.FORMAT, n) for n in ("read", "write", "sniff"))
 ANGLES = ["rotation_x", "rotation_y", "rotation_z"]
@@ -106,11 +105,6 @@ def test_a_fault_in_the_convention_is_noticed(save, monkeypatch, change):
     monkeypatch.setattr(conventions, "RELION_4_TILTS", row)
     with pytest.raises(AssertionError):
         test_the_vector_of_section_13_is_read(save)
-
-
-def test_the_contract(tmp_path):
-    options = {"tilt_image_dimensions": (400, 300)}
-    check_format(relion4_tomograms.FORMAT, read_options=options, directory=tmp_path)
 
 
 @pytest.mark.parametrize("n", [0, 1, 41])

@@ -14,7 +14,6 @@ import cryotypes
 from cryotypes.errors import GuessWarning, ReadError, WriteError
 from cryotypes.formats.shared.declaration import Head
 from cryotypes.formats.tilts import warp_tomostar
-from cryotypes.testing import check_format
 
 read, write = warp_tomostar.FORMAT.read, warp_tomostar.FORMAT.write
 ANGLES = ["rotation_x", "rotation_y", "rotation_z"]
@@ -132,16 +131,6 @@ def test_sniff(tmp_path):
     assert sniff(Head(tmp_path / "a.tomostar", TOMOSTAR.encode()))
     assert not sniff(Head(tmp_path / "a.tomostar", b"data_\nloop_\n_wrpMovieName\n"))
     assert not sniff(Head(tmp_path / "a.tomostar", b""))
-
-
-def test_the_contract(tmp_path):
-    reading = {"inverted": False, "pixel_spacing": 2.5}
-    check_format(
-        warp_tomostar.FORMAT,
-        read_options=reading,
-        write_options={"inverted": False},
-        directory=tmp_path,
-    )
 
 
 @pytest.mark.parametrize("inverted", [True, False])

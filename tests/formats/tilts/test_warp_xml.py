@@ -20,7 +20,6 @@ from cryotypes.conventions import decode_tilts, encode_tilts
 from cryotypes.errors import GuessWarning, LossWarning, ReadError, WriteError
 from cryotypes.formats.shared.declaration import Head
 from cryotypes.formats.tilts import warp_xml
-from cryotypes.testing import check_format
 
 read, write = warp_xml.FORMAT.read, warp_xml.FORMAT.write
 ANGLES = ["rotation_x", "rotation_y", "rotation_z"]
@@ -280,10 +279,6 @@ def test_sniff(tmp_path, data, found):
 
 
 # --- writing ---
-
-
-def test_the_contract(tmp_path):
-    check_format(warp_xml.FORMAT, directory=tmp_path)
 
 
 def test_the_vector_of_section_13_is_written(tmp_path):

@@ -138,3 +138,15 @@ def test_copick_needs_a_spacing(tmp_path):
     assert list(tmp_path.iterdir()) == []
     report = copick_json.write([poses], tmp_path / "a.json", pixel_spacing=3)
     assert set(report.assumed) == {"user_id", "session_id", "pickable_object_name"}
+
+
+def test_written_numbers_are_the_known_ones(tmp_path):
+    poses = example()
+    copick_json.write([poses], tmp_path / "me_0_ribosome.json")
+    content = json.loads((tmp_path / "me_0_ribosome.json").read_text())
+    assert content["points"][0]["location"] == {"x": 20, "y": 40, "z": 60}
+    matrix = np.array(content["points"][0]["transformation_"])
+    np.testing.assert_allclose(matrix[:3, :3], MATRIX, atol=1e-6)
+    assert matrix[:, 3].tolist() == [2, -4, 6, 1]
+    assert (content["user_id"], content["session_id"]) == ("me", "0")
+    assert content["pickable_object_name"] == "ribosome"

@@ -143,3 +143,15 @@ def test_csv_2d_has_no_z(tmp_path):
     back = the_one(csv_table.read(tmp_path / "a.tsv.gz"))
     assert back.metadata["ndim"] == 2
     assert_same(back, poses)
+
+
+def test_written_numbers_are_the_known_ones(tmp_path):
+    poses = example()
+    csv_table.write([poses], tmp_path / "a.csv")
+    csv_table.write([poses], tmp_path / "euler.csv", euler=True)
+    row = (tmp_path / "a.csv").read_text().splitlines()[-1].split(",")
+    np.testing.assert_allclose(
+        np.array(row[6:10], float), [-0.130885, -0.315985, -0.692814, 0.634847], atol=1e-6
+    )
+    row = (tmp_path / "euler.csv").read_text().splitlines()[-1].split(",")
+    np.testing.assert_allclose(np.array(row[6:9], float), [25, 40, 70], atol=1e-9)

@@ -7,11 +7,13 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.spatial.transform import Rotation
 
 from cryotypes.errors import ReadError
 from cryotypes.formats.poses import (
     portal_ndjson,
 )
+from cryotypes.poseset import PoseSet
 
 # RELION (25, 40, 70): its matrix, quaternion and AV3 angles are known answers
 MATRIX = [
@@ -115,3 +117,16 @@ def test_portal_other_keys_survive(save, tmp_path):
 def test_portal_names_the_bad_line(save, line, message):
     with pytest.raises(ReadError, match=message):
         portal_ndjson.read(save(f"{PORTAL}\n{line}\n", "a.ndjson"))
+
+
+def example():
+    orientation = Rotation.from_euler("ZYZ", [[25, 40, 70]], degrees=True).inv()
+    return PoseSet(np.array([POSITION]), np.array([SHIFT]), orientation, "TS_001", 2.0)
+
+
+def test_written_numbers_are_the_known_ones(tmp_path):
+    poses = example()
+    portal_ndjson.write([poses], tmp_path / "TS_001.ndjson")
+    line = json.loads((tmp_path / "TS_001.ndjson").read_text())
+    assert line["location"] == {"x": 11, "y": 18, "z": 33}
+    np.testing.assert_allclose(line["xyz_rotation_matrix"], MATRIX, atol=1e-6)

@@ -6,12 +6,14 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from cryotypes.errors import GuessWarning, ReadError, WriteError
 from cryotypes.formats.poses import (
     pytom_xml,
 )
 from cryotypes.formats.shared.declaration import Head
+from cryotypes.poseset import PoseSet
 from cryotypes.testing import assert_same
 
 TURNED = (-2.235467, -11.157248, 8.155888)  # the orientation applied to (14, 0, 0)
@@ -131,3 +133,18 @@ def test_pytom_is_not_warp(shared_data):
     assert paths
     for path in paths:
         assert not pytom_xml.sniff(Head.of(path))
+
+
+def example():
+    orientation = Rotation.from_euler("ZYZ", [[25, 40, 70]], degrees=True).inv()
+    return PoseSet(np.array([POSITION]), np.array([SHIFT]), orientation, "TS_001", 2.0)
+
+
+def test_written_numbers_are_the_known_ones(tmp_path):
+    poses = example()
+    pytom_xml.write([poses], tmp_path / "a.xml")
+    root = ElementTree.parse(tmp_path / "a.xml").getroot()
+    angles = [float(root.find("Particle/Rotation").get(n)) for n in ("Z1", "X", "Z2")]
+    np.testing.assert_allclose(angles, [65, 40, -160], atol=1e-9)
+    assert root.find("Particle/PickPosition").get("X") == "10.0"
+    assert root.find("Particle/Shift").get("Y") == "-2.0"

@@ -1,4 +1,4 @@
-"""Portal ndjson, copick JSON, PyTom XML, plain text, CSV: hand-made files and known answers."""
+"""What five formats make of a pose: faults of their rows are noticed, old files are kept."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import dataclasses
 import json
 import os
 import warnings
-from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -115,39 +114,6 @@ def read_csv(save, text=CSV):
 def example():
     orientation = Rotation.from_euler("ZYZ", [[25, 40, 70]], degrees=True).inv()
     return PoseSet(np.array([POSITION]), np.array([SHIFT]), orientation, "TS_001", 2.0)
-
-
-def test_written_numbers_are_the_known_ones(tmp_path):
-    poses = example()
-    portal_ndjson.write([poses], tmp_path / "TS_001.ndjson")
-    line = json.loads((tmp_path / "TS_001.ndjson").read_text())
-    assert line["location"] == {"x": 11, "y": 18, "z": 33}
-    np.testing.assert_allclose(line["xyz_rotation_matrix"], MATRIX, atol=1e-6)
-
-    copick_json.write([poses], tmp_path / "me_0_ribosome.json")
-    content = json.loads((tmp_path / "me_0_ribosome.json").read_text())
-    assert content["points"][0]["location"] == {"x": 20, "y": 40, "z": 60}
-    matrix = np.array(content["points"][0]["transformation_"])
-    np.testing.assert_allclose(matrix[:3, :3], MATRIX, atol=1e-6)
-    assert matrix[:, 3].tolist() == [2, -4, 6, 1]
-    assert (content["user_id"], content["session_id"]) == ("me", "0")
-    assert content["pickable_object_name"] == "ribosome"
-
-    pytom_xml.write([poses], tmp_path / "a.xml")
-    root = ElementTree.parse(tmp_path / "a.xml").getroot()
-    angles = [float(root.find("Particle/Rotation").get(n)) for n in ("Z1", "X", "Z2")]
-    np.testing.assert_allclose(angles, [65, 40, -160], atol=1e-9)
-    assert root.find("Particle/PickPosition").get("X") == "10.0"
-    assert root.find("Particle/Shift").get("Y") == "-2.0"
-
-    csv_table.write([poses], tmp_path / "a.csv")
-    csv_table.write([poses], tmp_path / "euler.csv", euler=True)
-    row = (tmp_path / "a.csv").read_text().splitlines()[-1].split(",")
-    np.testing.assert_allclose(
-        np.array(row[6:10], float), [-0.130885, -0.315985, -0.692814, 0.634847], atol=1e-6
-    )
-    row = (tmp_path / "euler.csv").read_text().splitlines()[-1].split(",")
-    np.testing.assert_allclose(np.array(row[6:9], float), [25, 40, 70], atol=1e-9)
 
 
 FAULTS = {

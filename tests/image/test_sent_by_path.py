@@ -77,7 +77,7 @@ FILES = {  # name of the file: how it is made, and what it takes
     "big-endian.em": (em, ()),
     "volume.spi": (spider("<", "volume"), ()),
     "stack.spi": (spider(">", "stack"), ()),
-    "volume.dm4": (dm, ("ncempy",)),
+    "volume.dm4": (dm, ()),
     "plain.tif": (ours(), ("tifffile",)),
     "packed.tif": (ours(compression="deflate"), ("tifffile", "imagecodecs")),
     "volume.hdf": (ours(), ("h5py",)),

@@ -1,16 +1,16 @@
 """DM3 and DM4 files, written here by hand, tag by tag, and damage.
 
-Laid out as C. Boothroyd and G. Jefferis describe the tags; ncempy, RosettaSciIO and dm4 read them.
+Laid out as C. Boothroyd and G. Jefferis describe the tags; RosettaSciIO and dm4 read them.
 """
 
 from __future__ import annotations
 
-import builtins
 import contextlib
 import json
 import math
 import struct
 import time
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -19,12 +19,10 @@ from click.testing import CliRunner
 
 import cryotypes as ct
 from cryotypes.cli import main
-from cryotypes.errors import GuessWarning, MissingPackageError, ReadError
+from cryotypes.errors import GuessWarning, ReadError
 from cryotypes.formats.images import dm_image, mrc
 from cryotypes.formats.shared.declaration import Head
 from cryotypes.testing import check_format
-
-pytest.importorskip("ncempy")
 
 read = dm_image.FORMAT.read
 
@@ -382,20 +380,8 @@ def test_missing(tmp_path):
         read(tmp_path / "folder.dm4")
 
 
-def test_missing_package(save, monkeypatch):
-    path = save(simple(numbers((5, 7))), "a.dm4")
-    real = builtins.__import__
-
-    def absent(name, *args, **kwargs):
-        if name.startswith("ncempy"):
-            raise ImportError(f"No module named {name!r}", name=name)
-        return real(name, *args, **kwargs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(builtins, "__import__", absent)
-        assert dm_image.sniff(Head.of(path))
-        with pytest.raises(MissingPackageError, match=r"ncempy.*cryotypes\[dm\]"):
-            read(path)
+def test_no_package_is_needed():
+    assert dm_image.FORMAT.needs == ()
 
 
 # --- metadata ---
@@ -427,7 +413,7 @@ def test_metadata(save):
 
 
 def test_groups_of_many_tags(save):
-    """More than the 8 bits in which ncempy counts them."""
+    """More than 8 bits can count."""
     tags = [("List", [("", one(LONG, n)) for n in range(1000)])]
     data = numbers((5, 7))
     for version in (3, 4):
@@ -506,10 +492,10 @@ def test_a_text_without_end(save):
     path, start = with_a_hole(save, (4096, 4096))
     info = number(4, 3, ARRAY, USHORT)
     assert start.count(info) > 4
-    place = start.index(info) + 8  # its kind: a text, as no version of DM writes them
+    place = start.index(info)  # its type: a text, as no version of DM writes them
     with path.open("r+b") as file:
         file.seek(place)
-        file.write(number(4, 18) + struct.pack(">I", 1 << 23))
+        file.write(number(4, 2, 18, 1 << 23))
     with pytest.raises(ReadError, match="a text of 8388608 characters"):
         read(path)
 
@@ -546,6 +532,30 @@ def test_groups_within_groups_without_end(save):
         content = [("", content)]
     with pytest.raises(ReadError, match="damaged DM file"):
         read(save(dm(4, content), "a.dm4"))
+
+
+def test_tags_without_end(save):
+    """Each nine bytes: a group of none."""
+    count = (1 << 20) + 1
+    content = b"\1\0" + number(3, count) + (bytes([20, 0, 0, 1, 0]) + number(3, 0)) * count
+    head = b"\1\0" + number(3, 1) + bytes([20, 0, 0])
+    path = save(number(3, 3, len(content) + 13, 1) + head + content + bytes(8), "a.dm3")
+    with pytest.raises(ReadError, match="more than 1048576 tags"):
+        read(path)
+
+
+def test_long_names_are_kept_once(save):
+    """A path for each tag would be as long as the names of its groups: gigabytes."""
+    content = [("", one(LONG, n)) for n in range(2000)]
+    for _ in range(30):
+        content = [("a" * 60_000, content)]
+    path = save(dm(4, [*content, *document([image(numbers((5, 7)), NM)])]), "a.dm4")
+    tracemalloc.start()
+    try:
+        assert read(path).data.shape == (5, 7)
+        assert tracemalloc.get_traced_memory()[1] < 10 * path.stat().st_size
+    finally:
+        tracemalloc.stop()
 
 
 # --- through the rest of the package ---

@@ -4,25 +4,25 @@ The first row of a DM file is the top of the image, that of an MRC file its bott
 reverse the rows when they read one (source). So does this module, as for TIFF, that positions of
 particles mean the same in all of them.
 
-The optional package ncempy parses the tags; the pixels are memory-mapped here, at the place that
-they name. A damaged tag may name any place: nothing is believed that does not fit the file.
+The pixels are memory-mapped at the place that the tags name. A damaged tag may name any place:
+nothing is believed that does not fit the file.
 """
 
 from __future__ import annotations
 
 import math
-import re
 import struct
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cryotypes.errors import GuessWarning, MissingPackageError, ReadError
+from cryotypes.errors import GuessWarning, ReadError
 from cryotypes.formats.shared.declaration import Format, Head
 from cryotypes.formats.shared.files import compression_of
 from cryotypes.names import strip_path_and_suffix
 
+from ._dm_tags import GROUP, TAG, Array, read_tags
 from ._image_data import checked_spacing
 
 if TYPE_CHECKING:
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
     from cryotypes.image import Image
 
+    from ._dm_tags import Group
+
 # Version to: version, bytes of the tags, byte order; is sorted, is open, tags; the first tag's kind
 _HEADERS = {3: ">IIiBBIB", 4: ">IQiBBQB"}
 _AROUND = {3: 16, 4: 24}  # bytes of a file that its tags do not count, at least
 _MOST_TAGS = 1 << 16  # at the root, where a dozen is usual
 _LARGEST = 1 << 48  # bytes
-_GROUP, _DATA = 20, 21
-_LONGEST = 1 << 20  # characters of a text
 
 _TYPES = {
     **{1: "<i2", 2: "<f4", 6: "u1", 7: "<i4", 9: "i1", 10: "<u2", 11: "<u4", 12: "<f8"},
@@ -109,7 +109,7 @@ def _header(data: bytes) -> _Header | None:
         return None
     found = _Header(*struct.unpack_from(code, data))
     flags = (found.is_little, found.is_sorted, found.is_open)
-    makes_sense = all(flag in (0, 1) for flag in flags) and found.first in (_GROUP, _DATA)
+    makes_sense = all(flag in (0, 1) for flag in flags) and found.first in (GROUP, TAG)
     fits = 0 < found.tags <= _MOST_TAGS and 0 < found.length < _LARGEST
     return found if makes_sense and fits else None
 
@@ -145,7 +145,7 @@ def read(
         By default the file's name without suffixes.
     flip_y : bool
         Reverse the rows, as IMOD and EMAN2 do. False for the order in the file, from the top of
-        the image on, as HyperSpy, ncempy and DigitalMicrograph itself count.
+        the image on, as HyperSpy and DigitalMicrograph itself count.
 
     Returns
     -------
@@ -161,8 +161,6 @@ def read(
     ReadError
         If it is cut, damaged or no DM file; if its image is complex, in colour, or a spectrum; if
         it has several images and ``index`` does not choose.
-    MissingPackageError
-        If ncempy is not installed.
 
     Warns
     -----
@@ -174,8 +172,8 @@ def read(
 
     path = Path(path)
     given = None if pixel_spacing is None else checked_spacing(pixel_spacing)
-    version, size = _checked(path)
-    images = _images(_tags(path))
+    version, size, tags = _load(path)
+    images = _images(tags)
     chosen = _choose(images, index, path)
     place = images[chosen].place(size, path)
     axes = images[chosen].axes
@@ -205,63 +203,25 @@ def read(
     )
 
 
-def _checked(path: Path) -> tuple[int, int]:
-    """Return version and size of a file that may be whole."""
+def _load(path: Path) -> tuple[int, int, Group]:
+    """Return version, size and tags of a file that may be whole."""
     with path.open("rb") as file:
-        header = _header(file.read(64))
-    if header is None:
-        raise ReadError("expected a DM3 or DM4 file, found other (or compressed) bytes", path)
-    if not header.is_little:
-        raise ReadError(
-            "its numbers are big-endian, as DigitalMicrograph on old Macs wrote them; save it anew "
-            "with a newer DigitalMicrograph",
-            path,
-        )
-    size, expected = path.stat().st_size, header.length + _AROUND[header.version]
-    if size < expected:
-        raise ReadError(f"cut: expected {expected} bytes at least, found {size}", path)
-    return header.version, size
-
-
-def _tags(path: Path) -> dict[str, Any]:
-    """Return all tags by their path; large arrays are not among them, only their places."""
-    try:
-        from ncempy.io import dm
-    except ImportError as error:
-        raise MissingPackageError("ncempy", "dm", f"reading {path}") from error
-    with warnings.catch_warnings():
-        # its counters have 8 bits, and damaged sizes overflow; the tags used are checked here
-        warnings.simplefilter("ignore", RuntimeWarning)
+        header, size = _header(file.read(64)), path.stat().st_size
+        if header is None:
+            raise ReadError("expected a DM3 or DM4 file, found other (or compressed) bytes", path)
+        if not header.is_little:
+            raise ReadError(
+                "its numbers are big-endian, as DigitalMicrograph on old Macs wrote them; save it "
+                "anew with a newer DigitalMicrograph",
+                path,
+            )
+        expected = header.length + _AROUND[header.version]
+        if size < expected:
+            raise ReadError(f"cut: expected {expected} bytes at least, found {size}", path)
         try:
-            with _careful(dm.fileDM)(path, on_memory=True) as file:  # that is, mapped
-                return dict(file.allTags)
-        except Exception as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                raise  # the system's complaint, not that of the parser
-            text = f"damaged DM file ({type(error).__name__}: {error})"
-            raise ReadError(text, path) from error
-
-
-def _careful(parser: Any) -> Any:
-    """Make ncempy's parser stop where there is no tag.
-
-    It takes any byte but one for a group; after one damaged byte it may read gigabytes of zeros as
-    groups without tags, for hours.
-    """
-
-    class Careful(parser):  # type: ignore[misc]
-        def _readTagEntry(self) -> None:
-            kind = self.fid[self.tell()]
-            if kind not in (_GROUP, _DATA):
-                raise ValueError(f"expected a tag at byte {self.tell()}, found {kind}")
-            super()._readTagEntry()
-
-        def fromfile(self, *args: Any, **options: Any) -> Any:
-            if options["count"] > _LONGEST:
-                raise ValueError(f"a text of {options['count']} characters at byte {self.tell()}")
-            return super().fromfile(*args, **options)
-
-    return Careful
+            return header.version, size, read_tags(file, header.version)
+        except ValueError as error:
+            raise ReadError(f"damaged DM file: {error}", path) from error
 
 
 class _Axis(NamedTuple):
@@ -289,32 +249,35 @@ class _Place(NamedTuple):
 class _Stored:
     """An image of the file: its tags, by their path below that of the image."""
 
-    tags: dict[str, Any]
+    tags: Group
+
+    def tag(self, name: str) -> Any:
+        """Return a tag by the names of its groups and its own, with dots; None for none."""
+        found: Any = self.tags
+        for part in name.split("."):
+            found = found.get(part) if isinstance(found, dict) else None
+        return found
 
     def whole(self, name: str) -> int:
         """Return a tag that is a whole number; -1 for anything else."""
-        import numpy as np
-
-        value = self.tags.get(name)
-        return int(value) if isinstance(value, (int, np.integer)) else -1
+        value = self.tag(name)
+        return value if isinstance(value, int) else -1
 
     def number(self, name: str) -> float:
         """Return a tag that is a number; NaN for anything else."""
-        import numpy as np
-
-        value = self.tags.get(name)
-        return float(value) if isinstance(value, (int, float, np.number)) else math.nan
+        value = self.tag(name)
+        return float(value) if isinstance(value, (int, float)) else math.nan
 
     def text(self, name: str) -> str:
         """Return a tag that is text; an empty one for anything else."""
-        value = self.tags.get(name)
-        return value.strip("\0 ") if isinstance(value, str) else ""
+        value = self.tag(name)
+        return value.text.strip("\0 ") if isinstance(value, Array) else ""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """As numpy has it, x last; without sizes of one before the last three."""
         names = [f"ImageData.Dimensions.{number}" for number in range(1, 10)]
-        sizes = [self.whole(name) for name in names if name in self.tags]
+        sizes = [self.whole(name) for name in names if self.tag(name) is not None]
         while len(sizes) > 3 and sizes[-1] == 1:
             sizes.pop()
         return tuple(sizes[::-1])
@@ -344,14 +307,13 @@ class _Stored:
             raise ReadError(f"expected an image, found spectra, {self.describe()}", path)
         if len(shape) not in (2, 3) or min(shape) < 1:
             raise ReadError(f"expected an image, volume or stack, found {self.describe()}", path)
-        offset = self.whole("ImageData.Data.arrayOffset")
-        stored = self.whole("ImageData.Data.arraySize")
+        offset, stored, _ = self.tag("ImageData.Data")
         needed = math.prod(shape) * np.dtype(dtype).itemsize
         if stored != needed:
             raise ReadError(
                 f"damaged: {self.describe()} needs {needed} bytes, there are {stored}", path
             )
-        if offset < 0 or offset + needed > size:
+        if offset + needed > size:
             raise ReadError(f"cut: expected {offset + needed} bytes at least, found {size}", path)
         return _Place(dtype, shape, offset)
 
@@ -375,20 +337,23 @@ class _Stored:
         return facts
 
 
-def _images(tags: dict[str, Any]) -> list[_Stored]:
+def _images(tags: Group) -> list[_Stored]:
     """Return the images of the file; thumbnails only if there is nothing else."""
-    found: dict[int, dict[str, Any]] = {}
-    for path, value in tags.items():
-        if path.startswith(".ImageList."):
-            number, _, name = path.removeprefix(".ImageList.").partition(".")
-            if number.isdecimal():
-                found.setdefault(int(number), {})[name] = value
-    images = {n: _Stored(found[n]) for n in sorted(found) if "ImageData.Data" in found[n]}
-    places = [v for p, v in tags.items() if re.fullmatch(r"\.Thumbnails\.\d+\.ImageIndex", p)]
-    thumbnails = {int(place) + 1 for place in places if str(place).isdecimal()}
-    if not places and images and next(iter(images.values())).whole(_TYPE) == _THUMBNAIL:
+    images = {name: _Stored(group) for name, group in _groups(tags, "ImageList")}
+    images = {n: i for n, i in images.items() if isinstance(i.tag("ImageData.Data"), Array)}
+    places = [_Stored(group).whole("ImageIndex") for _, group in _groups(tags, "Thumbnails")]
+    thumbnails = {str(place + 1) for place in places}
+    first = next(iter(images.values()), None)
+    if not places and first is not None and first.whole(_TYPE) == _THUMBNAIL:
         thumbnails = {next(iter(images))}
     return [i for n, i in images.items() if n not in thumbnails] or list(images.values())
+
+
+def _groups(tags: Group, name: str) -> list[tuple[str, Group]]:
+    """Return the numbered groups of one."""
+    group = tags.get(name)
+    entries = group.items() if isinstance(group, dict) else ()
+    return [(n, found) for n, found in entries if n.isdecimal() and isinstance(found, dict)]
 
 
 def _choose(images: list[_Stored], index: int | None, path: Path) -> int:
@@ -434,10 +399,9 @@ FORMAT = Format(
     sniff=sniff,
     read=read,
     keeps=frozenset({"data", "pixel_spacing"}),
-    needs=("ncempy",),
     evidence=(
-        "run: files of GMS 2 and 3, values and calibrations as RosettaSciIO 0.15 and ncempy 1.16 "
-        "read them; source: the rows are reversed by IMOD (dm2mrc calls raw2mrc -f, analyzeDM3 "
+        "run: files of GMS 2 and 3, values and calibrations as RosettaSciIO 0.15 reads "
+        "them; source: the rows are reversed by IMOD (dm2mrc calls raw2mrc -f, analyzeDM3 "
         "sets yInverted) and EMAN2 (flip_vertical in dm3io.cpp, dm4io.cpp), not by Xmipp "
         "(rwDM3.cpp); documentation of the tags by C. Boothroyd and G. Jefferis"
     ),

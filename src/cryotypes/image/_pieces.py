@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from ._on_disk import check_length, ends, read_into
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -95,7 +97,7 @@ def volume(box: Box) -> int:
 
 
 def load(array: Any, box: Any) -> NDArray[Any]:
-    """Read a piece; what was mapped into memory for that is let go.
+    """Read a piece: by plain reads where it lies together, else what was mapped is let go.
 
     The pages of a memory map count as this process's memory for as long as they are mapped, though
     nobody else needs that memory until it is asked for; batch systems kill jobs for it.
@@ -106,13 +108,19 @@ def load(array: Any, box: Any) -> NDArray[Any]:
     found = np.empty(piece.shape, piece.dtype)
     axis = int(np.argmax(np.abs(piece.strides)))  # along which the file is gone through
     before = (slice(None),) * axis
-    first, last = _ends(piece)
+    first, last = ends(piece)
+    mapped = False
     step = max(1, _MAPPED * piece.shape[axis] // (last - first))
     for start in range(0, piece.shape[axis], step):
         part = (*before, slice(start, start + step))
-        found[part] = piece[part]
-        _let_go(piece[part])
-    _let_go(piece)  # and what the system mapped around the parts
+        within = piece[part]
+        if not read_into(found[part], within):
+            check_length(within)
+            found[part] = np.asarray(within)
+            _let_go(within)
+            mapped = True
+    if mapped:
+        _let_go(piece)  # and what the system mapped around the parts
     return found
 
 
@@ -120,22 +128,11 @@ def _let_go(piece: Any) -> None:
     mapping = getattr(piece, "_mmap", None)
     if getattr(piece, "mode", "") != "r" or mapping is None or not hasattr(mmap, "MADV_DONTNEED"):
         return
-    first, last = _ends(piece)
+    first, last = ends(piece)
     base = np.frombuffer(mapping, np.uint8).__array_interface__["data"][0]
     start = max(0, (first - base - _AROUND) // mmap.PAGESIZE * mmap.PAGESIZE)
     length = min(last - base + _AROUND, len(mapping)) - start
     mapping.madvise(mmap.MADV_DONTNEED, start, length)
-
-
-def _ends(array: NDArray[Any]) -> tuple[int, int]:
-    """Return the addresses of the first byte and after the last."""
-    first = last = array.__array_interface__["data"][0]
-    for size, stride in zip(array.shape, array.strides, strict=True):
-        if stride < 0:
-            first += (size - 1) * stride
-        else:
-            last += (size - 1) * stride
-    return first, last + array.itemsize
 
 
 def cores() -> int:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+_LARGE = 1 << 28  # bytes of a chunk, which is unpacked whole for any part of it
+_MOST_TIMES = 64  # what is stored of such a chunk
+_LINKS = 16  # that lead to each other
 _DENSEST = 1032  # zlib: a byte stands for so many at most
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 # Filters of the package hdf5plugin, by their registered numbers (its FILTERS, version 7.1).
@@ -89,6 +92,36 @@ def _is_numeric(dataset: Any) -> bool:
         return False
 
 
+def member(group: Any, name: str, path: Path, external: bool = False, left: int = _LINKS) -> Any:
+    """Return what a name stands for in a group, None for nothing.
+
+    Raises
+    ------
+    ReadError
+        If a link leads to another file, unless ``external``: nobody asked for that one.
+    """
+    if external:
+        return group.get(name)
+    h5py = h5py_for("reading HDF5")
+    here = group["/"] if name.startswith("/") else group
+    for part in filter(None, name.split("/")):
+        link = here.get(part, getlink=True) if isinstance(here, h5py.Group) else None
+        if isinstance(link, h5py.ExternalLink):
+            raise ReadError(_elsewhere(f"{here.name}/{part}", [link.filename]), path)
+        if isinstance(link, h5py.SoftLink):
+            here = member(here, link.path, path, left=left - 1) if left else None
+        else:
+            here = None if link is None else here.get(part)
+    return here
+
+
+def _elsewhere(name: str, files: list[str]) -> str:
+    return (
+        f"{name}: its values are in other files ({', '.join(files[:3])}), which are read only if "
+        "external=True asks for that"
+    )
+
+
 def check_filters(dataset: Any, path: Path) -> None:
     """Refuse a dataset that is packed with a filter that nobody has installed.
 
@@ -128,8 +161,11 @@ def _is_used(dataset: Any, place: int) -> bool:
     return bool(used)
 
 
-def check_stored(dataset: Any, path: Path) -> None:
+def check_stored(dataset: Any, path: Path, external: bool = False) -> None:
     """Refuse a dataset whose shape does not go with what is stored of it, or cannot be unpacked.
+
+    One whose values are in other files, which may be any that the user can read, is refused unless
+    ``external``.
 
     Raises
     ------
@@ -138,6 +174,10 @@ def check_stored(dataset: Any, path: Path) -> None:
     check_filters(dataset, path)
     name, stored = dataset.name, dataset.id.get_storage_size()
     if dataset.is_virtual or dataset.external:
+        if not external:
+            found = [one[0] for one in dataset.external or ()]
+            found += [one.file_name for one in (dataset.virtual_sources() if not found else ())]
+            raise ReadError(_elsewhere(name, found), path)
         return
     if stored == 0:
         raise ReadError(f"{name}: expected data, found a dataset that was never written", path)
@@ -167,3 +207,22 @@ def _check_chunks(dataset: Any, path: Path) -> None:
         raise ReadError(
             f"{dataset.name}: expected chunks of {least} to {most} bytes, found {found}", path
         )
+    packed = _largest_made_of_little(dataset, size)
+    if packed:
+        raise ReadError(
+            f"{dataset.name}: a chunk of {packed} bytes unpacks to {size}, for any part of it; if "
+            "that is meant, cut it into smaller ones (h5repack -l CHUNK=64x64x64)",
+            path,
+        )
+
+
+def _largest_made_of_little(dataset: Any, size: int) -> int:
+    """Return the bytes of a chunk that would take far more memory than it has; 0 for none."""
+    if size <= _LARGE:
+        return 0
+    return int(
+        dataset.id.chunk_iter(
+            lambda chunk: int(chunk.size) if chunk.size * _MOST_TIMES < size else None
+        )
+        or 0
+    )

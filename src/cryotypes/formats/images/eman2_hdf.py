@@ -21,7 +21,7 @@ from cryotypes.formats.shared.declaration import Format, Head
 from cryotypes.formats.shared.files import refuse_overwrite, writing
 from cryotypes.names import strip_path_and_suffix
 
-from ._hdf5 import check_stored, h5py_for, looks_like_hdf5, opened
+from ._hdf5 import check_stored, h5py_for, looks_like_hdf5, member, opened
 from ._image_data import (
     Cast,
     checked_shape,
@@ -135,7 +135,7 @@ def _stack_of_one(data: HdfArray) -> HdfArray:
 
 def _images(file: Any, path: Path) -> Any:
     h5py = h5py_for("reading HDF5")
-    found = file.get(_IMAGES)
+    found = member(file, _IMAGES, path)
     if not isinstance(found, h5py.Group):
         raise ReadError(f"expected EMAN2's group {_IMAGES}, found none; format='hdf5'?", path)
     return found
@@ -169,8 +169,8 @@ def _lazy(images: Any, numbers: list[int], path: Path) -> HdfArray:
 
     parts, dtypes, shape, chunks = [], set(), None, None
     for number in numbers:
-        group = images[str(number)]
-        dataset = group.get("image")
+        group = member(images, str(number), path)
+        dataset = member(images, f"{number}/image", path)
         found = _shape(dataset, f"{_IMAGES}/{number}/image", path)
         if shape not in (None, found):
             raise ReadError(f"expected images of shape {shape}, found {found} as {number}", path)

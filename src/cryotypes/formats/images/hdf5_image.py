@@ -16,7 +16,7 @@ from cryotypes.formats.shared.declaration import Format, Head
 from cryotypes.names import strip_path_and_suffix
 
 from . import eman2_hdf
-from ._hdf5 import check_stored, h5py_for, is_image, looks_like_hdf5, opened
+from ._hdf5 import check_stored, h5py_for, is_image, looks_like_hdf5, member, opened
 from ._image_data import checked_spacing
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def read(
     pixel_spacing: float | None = None,
     stack: bool = False,
     experiment_id: str | None = None,
+    external: bool = False,
 ) -> Image:
     """Read one dataset of an HDF5 file; its data are read when they are asked for.
 
@@ -52,6 +53,9 @@ def read(
         Whether the sections are separate images.
     experiment_id : str, optional
         By default the file's name without suffixes.
+    external : bool
+        Whether values may be read from other files that this one names (links, external storage,
+        virtual datasets): they may be any files of yours.
 
     Returns
     -------
@@ -75,8 +79,8 @@ def read(
     path = Path(path)
     spacing = 0.0 if pixel_spacing is None else checked_spacing(pixel_spacing)
     with opened(path) as file:
-        found = _choose(file, path) if dataset is None else _named(file, dataset, path)
-        check_stored(found, path)
+        found = _choose(file, path) if dataset is None else _named(file, dataset, path, external)
+        check_stored(found, path, external)
         name, shape = str(found.name), tuple(map(int, found.shape))
         data = HdfArray(path, [Part(name)], shape, found.dtype.newbyteorder("="), found.chunks)
     if stack and len(shape) != 3:
@@ -91,10 +95,10 @@ def read(
     )
 
 
-def _named(file: Any, name: str, path: Path) -> Any:
+def _named(file: Any, name: str, path: Path, external: bool) -> Any:
     h5py = h5py_for("reading HDF5")
     everything = _datasets(file)
-    found = file.get(name)
+    found = member(file, name, path, external)
     if not isinstance(found, h5py.Dataset):
         raise ReadError(f"no dataset {name!r}; there is {_listing(everything)}", path)
     if not is_image(found):

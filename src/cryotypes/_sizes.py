@@ -59,7 +59,8 @@ class TomogramSize:
 
     def counted_in(self, pixel_spacing: float) -> TomogramSize:
         """Return the same size in pixels of a tilt series; as it is where those are unknown."""
-        if not (self.pixel_spacing and pixel_spacing > 0):  # nor NaN
+        known = self.pixel_spacing and pixel_spacing > 0  # nor NaN
+        if not known or self.pixel_spacing == pixel_spacing:  # whole numbers stay whole
             return self
         return TomogramSize(self.in_pixels(pixel_spacing), pixel_spacing)
 

@@ -19,7 +19,7 @@ from .errors import (
     WriteError,
 )
 from .formats.shared.aside import aside
-from .formats.shared.declaration import Head
+from .formats.shared.declaration import Head, recognised
 from .formats.shared.files import suffix_of
 from .formats.shared.strangers import by_its_beginning, stranger
 from .formats.shared.together import settled
@@ -82,20 +82,14 @@ def identify(path: str | PathLike[str], kind: Kind | None = None) -> Format:
 def candidates(path: Path) -> list[Format]:
     """Find the formats that recognise a file, a directory, or what names of files begin with."""
     head = Head.of(path) if path.exists() else Head(path, b"")
-    readable = [f for f in known_formats().values() if f.read is not None]
-    named = [f for f in readable if head.suffix in f.suffixes]
-    # content and suffix together are better than content, content better than suffix
-    both = [f for f in named if f.sniff is not None and f.sniff(head)]
-    if both:
-        return both
-    sniffed = [f for f in readable if f.sniff is not None and f.sniff(head)]
-    if not head.data and not sniffed:
+    found = recognised(head, known_formats().values())
+    if not head.data and not found:
         if path.is_dir():
             raise IsADirectoryError(f"{path} is a directory; name a file in it")
         if not path.exists():
             Head.of(path)  # Python's own error
         raise ReadError("the file is empty", path)
-    return sniffed or [f for f in named if f.sniff is None]
+    return found
 
 
 def _not_recognised(path: Path, kind: Kind | None) -> str:

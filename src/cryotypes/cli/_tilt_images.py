@@ -41,7 +41,7 @@ class TiltImages:
 
 def tilt_images(model: DataFrame) -> TiltImages | None:
     """Find the images that the rows name (``k@stack`` or single ones); None if one is absent."""
-    from cryotypes.formats.shared.relion_project import resolve
+    from cryotypes.formats.shared.relion_project import Project
 
     if "rlnMicrographName" not in model:
         return None
@@ -51,9 +51,9 @@ def tilt_images(model: DataFrame) -> TiltImages | None:
         number, _, file = str(name).rpartition("@")
         key = (file, str(source))
         if key not in found:
-            found[key] = resolve(file, Path(source))
+            found[key] = Project(Path(source)).resolve(file)
         path = found[key]
-        if path is None or not path.is_file():
+        if path is None:
             return None
         places.append((path, int(number) - 1 if number else None))
     return TiltImages(places)

@@ -157,7 +157,7 @@ def test_no_series_at_all(save):
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"l.star": listing(("a", "gone.star", 1))}, r"tilt series 'a': gone.star does not exist"),
+        ({"l.star": listing(("a", "gone.star", 1))}, "'a' is 'gone.star', which does not exist"),
         ({"l.star": listing(("a", "b.star", 1)), "b.star": block("x", ("c",), (1,))},
          "b.star: expected a tilt series with rlnTomoYTilt"),
         ({"l.star": block("x", ("rlnTomoName",), ("a",))}, r"expected tilt series .*blocks 'x'"),

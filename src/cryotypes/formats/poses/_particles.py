@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,18 +32,7 @@ if TYPE_CHECKING:
 IMAGES = ("rlnImageName", "rlnCtfImage", "rlnReconstructImageName")
 MOVED = "their boxes are centred where the particles were before shifts were added"
 
-FIELDS = frozenset(
-    [
-        "position",
-        "shift",
-        "orientation",
-        "experiment_id",
-        "pixel_spacing",
-        "source",
-        "features",
-        "metadata",
-    ]
-)
+FIELDS = frozenset(f.name for f in fields(PoseSet))
 
 
 @dataclass
@@ -148,8 +137,7 @@ def to_posesets(
         return own if particles.located else {**own, LOCATED: False}
 
     n = len(particles)
-    features = particles.features
-    if n == 0:
+    if n == 0:  # scipy cuts no empty Rotation
         name = particles.experiments[0] if particles.experiments else ""
         return [
             PoseSet(
@@ -158,7 +146,7 @@ def to_posesets(
                 orientation=particles.orientation,
                 experiment_id=name,
                 source=source,
-                features=features,
+                features=particles.features,
                 metadata=metadata_of(name, 0.0),
             )
         ]
@@ -168,20 +156,16 @@ def to_posesets(
     edges = np.flatnonzero(np.diff(groups[order])) + 1
     spans = list(zip([0, *edges.tolist()], [*edges.tolist(), n], strict=True))
     spans.sort(key=lambda span: order[span[0]])  # by first appearance
-
-    position = particles.position[order]
-    shift = None if particles.shift is None else particles.shift[order]
-    orientation = None if particles.orientation is None else particles.orientation[order]
-    features = None if features is None else features.take(order)
+    ordered = take(particles, order)
+    shift, orientation, features = ordered.shift, ordered.orientation, ordered.features
     result = []
     for start, end in spans:
-        row = order[start]
-        name = particles.experiments[particles.codes[row]]
-        spacing = float(particles.spacing[row])
+        name = ordered.experiments[ordered.codes[start]]
+        spacing = float(ordered.spacing[start])
         part = slice(start, end)
         result.append(
             PoseSet(
-                position=position[part],
+                position=ordered.position[part],
                 shift=None if shift is None else shift[part],
                 orientation=None if orientation is None else orientation[part],
                 experiment_id=name,
@@ -213,15 +197,14 @@ def warn_of_no_positions(path: Path, labels: str) -> None:
     )
 
 
-def is_located(poses: PoseSet) -> bool:
-    """Whether positions are known; those of a file that has none are 0."""
-    metadata = getattr(poses, "metadata", None) or {}
-    return metadata.get(LOCATED) is not False or bool(np.asarray(poses.position).any())
-
-
-def account_for_positions(posesets: Sequence[PoseSet], report: LossReport) -> bool:
-    """Say whether positions are kept, and tell if any are known."""
-    located = [is_located(poses) for poses in posesets if len(poses.position)]
+def _are_located(posesets: Sequence[PoseSet], report: LossReport) -> bool:
+    """Whether any positions are known; those of a file that has none are 0, and that is said."""
+    located = [
+        (getattr(poses, "metadata", None) or {}).get(LOCATED) is not False
+        or bool(np.asarray(poses.position).any())
+        for poses in posesets
+        if len(poses.position)
+    ]
     if all(located):
         report.kept.append("position")
     elif any(located):
@@ -394,7 +377,7 @@ def _account(
 ) -> None:
     from cryotypes.names import strip_path_and_suffix
 
-    particles.located = account_for_positions(posesets, report)
+    particles.located = _are_located(posesets, report)
     if particles.shift is not None and "shift" in keeps:
         report.kept.append("shift")
     elif particles.shift is not None:

@@ -14,7 +14,6 @@ https://github.com/timothygrant80/cisTEM/blob/master/src/core/cistem_parameters.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -38,6 +37,7 @@ from cryotypes.formats.shared.tables import to_pandas, to_polars
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 
+from ._fixed_columns import count_from
 from ._particles import (
     Particles,
     factorize,
@@ -115,7 +115,7 @@ def read(
         warn_of_no_positions(path, f"{_POSITIONS[0]}, …")
     if position is not None:
         spacing = rows.need_spacing(position)
-        position = decode_position(position, _place(first_pixel), spacing)
+        position = decode_position(position, count_from(CISTEM.place, first_pixel or None), spacing)
         position[:, 2] = 0
     shift = rows.vectors(_SHIFTS)
     if shift is not None:
@@ -150,12 +150,6 @@ def _plain(raw: bytes) -> bytes:
     raw = raw.replace(b" '' ", b" <NA> ").replace(b" ''\n", b" <NA>\n")
     all_single = 2 * len(_SINGLE_WORD.findall(raw)) == raw.count(b"'")
     return raw.translate(None, b"'") if all_single else raw
-
-
-def _place(first_pixel: int) -> Place:
-    return replace(CISTEM.place, zero=(first_pixel, first_pixel, 0.0)) if first_pixel else (
-        CISTEM.place
-    )  # fmt: skip
 
 
 class _Rows:
@@ -248,7 +242,7 @@ def _table(particles: Particles, report: LossReport, first_pixel: int | None) ->
     labels = list(dict.fromkeys(label for m in read for label in m.get("labels", [])))
     foreign = len(read) < len(particles.metadata)
     label = {m.get("experiment_label", _IMAGE) for m in read} if not foreign else {_IMAGE}
-    columns = _poses(particles, _place(first_pixel))
+    columns = _poses(particles, count_from(CISTEM.place, first_pixel or None))
     if not particles.located:
         columns = {n: c for n, c in columns.items() if n not in _POSITIONS}
     for name in label - {None}:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from .files import reading_bytes, suffix_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
 Kind = Literal["poses", "image", "projection_model"]
@@ -108,3 +108,13 @@ class Format:
     needs: tuple[str, ...] = ()
     evidence: str = ""
     url: str = ""
+
+
+def recognised(head: Head, formats: Iterable[Format]) -> list[Format]:
+    """Return the formats that know a file by its head, or by its suffix if they ask no more."""
+    readable = [f for f in formats if f.read is not None]
+    named = [f for f in readable if head.suffix in f.suffixes]
+    # content and suffix together are better than content, content better than suffix
+    both = [f for f in named if f.sniff is not None and f.sniff(head)]
+    sniffed = both or [f for f in readable if f.sniff is not None and f.sniff(head)]
+    return sniffed or [f for f in named if f.sniff is None and head.data]

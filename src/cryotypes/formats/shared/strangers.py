@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from .star import find_block_names
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from .declaration import Head
 
 
@@ -225,9 +227,9 @@ def _by_its_words(head: Head) -> str | None:
     return f"this is a STAR file whose blocks and labels are not known here ({named}, …)"
 
 
-def other_star(head: Head) -> str | None:
+def other_star(words: Collection[bytes]) -> str | None:
     """Say what a STAR file is by its blocks' names alone, whatever labels stand in it."""
     for row in STAR:
-        if any(mark in head.words for mark in row.marks if mark.startswith(b"data_")):
+        if any(mark in words for mark in row.marks if mark.startswith(b"data_")):
             return str(row)
     return None

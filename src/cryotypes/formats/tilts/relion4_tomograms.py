@@ -25,9 +25,9 @@ from cryotypes.conventions import _projection_matrices as projection
 from cryotypes.conventions import _table as conventions
 from cryotypes.conventions import decode_tilts, encode_tilts
 from cryotypes.errors import GuessWarning, LossWarning, ReadError, WriteError
-from cryotypes.formats.shared import relion_project
 from cryotypes.formats.shared.declaration import Format
 from cryotypes.formats.shared.files import writing_bytes
+from cryotypes.formats.shared.relion_project import Project
 from cryotypes.formats.shared.star import Block, describe_blocks, has_labels, read_star, write_star
 from cryotypes.formats.shared.tables import to_pandas, to_polars
 from cryotypes.loss import LossReport
@@ -318,7 +318,7 @@ class _Reading:
     def _stack_size(self, row: Mapping[str, Any], count: int) -> tuple[int, int] | None:
         """Ask the header of the stack, if it is there; one of another length is another one."""
         name = str(row.get(_STACK) or "").removesuffix(":mrc").removesuffix(":mrcs")
-        found = relion_project.resolve(name, self.path) if name else None
+        found = Project(self.path).resolve(name)
         stack = _tilts.read_stack_header(found) if found is not None else None
         if stack is None:
             return None

@@ -23,10 +23,11 @@ from cryotypes._sizes import is_size
 from cryotypes.conventions import _table as conventions
 from cryotypes.conventions import decode_tilts, encode_tilts
 from cryotypes.errors import GuessWarning, ReadError, WriteError
-from cryotypes.formats.shared import relion_project
+from cryotypes.formats.images._size import image_size
 from cryotypes.formats.shared.declaration import Format
 from cryotypes.formats.shared.files import writing_bytes
 from cryotypes.formats.shared.finite import finite_column
+from cryotypes.formats.shared.relion_project import TOMOGRAMS_FILE, Project, names_in
 from cryotypes.formats.shared.star import Block, describe_blocks, has_labels, read_star, write_star
 from cryotypes.formats.shared.tables import to_pandas, to_polars
 from cryotypes.formats.shared.together import is_waiting, writing_together
@@ -63,7 +64,7 @@ _STANDARD = [
 def sniff(head: Head) -> bool:
     """STAR text with tilt angles or a list of tilt series; or an optimisation set."""
     return has_labels(
-        head, SERIES_FILE, NOMINAL_TILT, ANGLES[1], "rlnTomoTomogramsFile"
+        head, SERIES_FILE, NOMINAL_TILT, ANGLES[1], TOMOGRAMS_FILE
     ) and not has_labels(head, "rlnTomoProjX")
 
 
@@ -103,10 +104,10 @@ def read(
         If there is no alignment yet: nominal angles and no shifts are returned. If WarpTools left
         out the shifts.
     """
-    entries = relion_project.read_optimisation_set(path)
-    if entries:
-        path = relion_project.named_file(entries, "rlnTomoTomogramsFile", path)
     blocks = read_star(path)
+    if names := names_in(blocks, path):
+        path = Project(path).named(names, TOMOGRAMS_FILE)
+        blocks = read_star(path)
     listing = next((b for b in blocks if SERIES_FILE in b.table), None)
     together = next((b for b in blocks if "rlnTomoName" in b.table and not _is_series(b)), None)
     if listing is None and together is not None and any(map(_is_series, blocks)):
@@ -167,15 +168,9 @@ def _listed(
 
 def _named_series(row: Mapping[str, Any], path: Path) -> tuple[Path, Block]:
     """Read the file that a row of the list names."""
-    name = str(row[SERIES_FILE])
+    name, what = str(row[SERIES_FILE]), f"the file of tilt series {row.get('rlnTomoName')!r}"
     inside = path.parent / _FOLDER / Path(name).name
-    found = inside if is_waiting(path) else relion_project.resolve(name, path)
-    if found is None:
-        raise ReadError(
-            f"tilt series {row.get('rlnTomoName')!r}: {name} does not exist in "
-            f"{path.resolve().parent} or any directory above it",
-            path,
-        )
+    found = inside if is_waiting(path) else Project(path).find(name, what)
     block = next((b for b in read_star(found) if _is_series(b)), None)
     if block is None:
         raise ReadError(f"expected a tilt series with {ANGLES[1]} or {NOMINAL_TILT}", found)
@@ -191,7 +186,7 @@ def _row_of_series(path: Path) -> dict[str, Any] | None:
         for block in read_star(folder / name):
             if SERIES_FILE in block.table:
                 for row in block.table.to_dicts():
-                    found = relion_project.resolve(str(row[SERIES_FILE]), folder / name)
+                    found = Project(folder / name).resolve(str(row[SERIES_FILE]))
                     if found is not None and found.samefile(path):
                         return row
     return None
@@ -300,19 +295,8 @@ def _image_size(block: Block, path: Path) -> tuple[int, int] | None:
     if "rlnMicrographName" not in block.table or not block.table.height:
         return None
     name = str(block.table["rlnMicrographName"][0]).rpartition("@")[2]
-    found = relion_project.resolve(name, path)
-    if found is None or not found.is_file():
-        return None
-    from cryotypes.io import read_image
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", GuessWarning)
-            data: Any = read_image(found).data
-    except (OSError, ValueError):
-        return None
-    height, width = data.shape[-2:]
-    return int(width), int(height)
+    found = Project(path).resolve(name)
+    return None if found is None else image_size(found)
 
 
 def write(
@@ -373,9 +357,7 @@ def write(
     report.kept.append("pixel_spacing")
     if any(dimensions_of(data, "tomogram_dimensions", name) for name in parts):
         report.kept.append("tomogram_dimensions")
-    root = (
-        Path(project).resolve() if project is not None else relion_project.project_directory(path)
-    )
+    root = Project(path).directory if project is None else Path(project).resolve()
     files = {name: path.resolve().parent / _FOLDER / _file_name(name) for name in parts}
     if len(set(files.values())) < len(files):
         raise WriteError("two tilt series have names that make the same file name", path)

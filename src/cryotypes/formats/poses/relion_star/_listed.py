@@ -14,7 +14,7 @@ import polars as pl
 
 from cryotypes.errors import ReadError
 from cryotypes.formats.poses import eman_box
-from cryotypes.formats.shared import relion_project
+from cryotypes.formats.shared.relion_project import Project
 from cryotypes.formats.shared.rows import read_list, read_numbers
 from cryotypes.formats.shared.star import Block, describe_blocks, read_star
 
@@ -32,13 +32,14 @@ _LISTS = (
 FILE_LABELS = tuple(label for _, label, _ in _LISTS)
 
 
-def with_listed(blocks: list[Block], path: Path, experiments: Sequence[str]) -> list[Block]:
+def with_listed(blocks: list[Block], project: Project, experiments: Sequence[str]) -> list[Block]:
     """Put the particles of all files in the place of the block that lists these.
 
     Parameters
     ----------
     blocks : list of Block
-    path : Path
+    project : Project
+        Of the file.
     experiments : sequence of str
         Only files of these are read, if any of them is listed.
 
@@ -52,8 +53,8 @@ def with_listed(blocks: list[Block], path: Path, experiments: Sequence[str]) -> 
         if listing is not None:
             rows = [(str(n), str(f)) for n, f in listing.table.select(experiment, label).rows()]
             rows = [row for row in rows if row[0] in experiments] or rows
-            found = [_particles(experiment, name, file, ndim, path) for name, file in rows]
-            return _joined([b for b in blocks if b is not listing], found, path)
+            found = [_particles(experiment, name, file, ndim, project) for name, file in rows]
+            return _joined([b for b in blocks if b is not listing], found, project.file)
     return blocks
 
 
@@ -79,16 +80,10 @@ def _joined(
 
 
 def _particles(
-    experiment: str, name: str, file: str, ndim: int, path: Path
+    experiment: str, name: str, file: str, ndim: int, project: Project
 ) -> tuple[pl.DataFrame, pl.DataFrame | None]:
     """Read the particles of one file that are in one tomogram or micrograph, and its optics."""
-    found = relion_project.resolve(file, path)
-    if found is None or not found.is_file():
-        raise ReadError(
-            f"the coordinates of {name!r} are in {file!r}, which does not exist in "
-            f"{path.resolve().parent} or any directory above it",
-            path,
-        )
+    found = project.find(file, f"the file of coordinates of {name!r}")
     if found.suffix.lower() == ".box":
         positions = np.asarray(eman_box.read(found)[0].position)
         table = pl.DataFrame(dict(zip(labels.COORDINATES[:ndim], positions.T, strict=False)))

@@ -59,18 +59,10 @@ class Optics:
     (`Columns.spacing_sources`); where it is not that of the particles, the file is told theirs
     (single particles), or positions are expressed in the file's (tomography).
 
-    Attributes
-    ----------
-    features : pandas.DataFrame
-        Those that were given, with pixel sizes that are true now.
-    table : polars.DataFrame or None
-        The block of optics.
-    columns : dict
-        The particles' columns that belong to it, or stand for it.
-    file_spacing : array, shape (n,)
-        Å per pixel of the coordinates in the file, 1 where unknown.
-    image_spacing : array, shape (n,), or None
-        Å per pixel of the particle images, if all are known.
+    Afterwards ``features`` are those that were given, with true pixel sizes; ``table`` is the block
+    of optics, or None; ``columns`` are the particles' that belong to it or stand for it;
+    ``file_spacing`` (n,) is Å per pixel of the coordinates in the file, 1 where unknown, and
+    ``image_spacing`` that of the particle images, None unless all are known.
     """
 
     def __init__(

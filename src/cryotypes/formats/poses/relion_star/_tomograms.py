@@ -31,12 +31,7 @@ _TILT_SERIES_PIXELS = (labels.NAME, "eman2-json")
 class Tomograms:
     """What is known of tomograms by their names: from options, else from tomograms.star.
 
-    Parameters
-    ----------
-    dimensions, spacing : optional
-        The options tomogram_dimensions and tomogram_spacing.
-    find : callable
-        Finds tomograms.star; asked only if needed.
+    ``find`` finds tomograms.star, and is asked only if needed.
     """
 
     def __init__(
@@ -85,12 +80,8 @@ class Tomograms:
 class Written:
     """The tomograms of PoseSets that are to be written.
 
-    Attributes
-    ----------
-    metadata : list of dict
-        Of each PoseSet, as far as they are RELION's or everybody's.
-    tilt : list of float
-        Å per pixel of each one's unbinned tilt series, 0 if unknown.
+    ``metadata`` are of each PoseSet, as far as they are RELION's or everybody's; ``tilt`` is Å per
+    pixel of each one's unbinned tilt series, 0 if unknown.
     """
 
     def __init__(self, posesets: Sequence[PoseSet], tomograms: Tomograms) -> None:

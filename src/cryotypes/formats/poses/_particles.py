@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from cryotypes._sizes import is_tomogram
-from cryotypes.errors import GuessWarning, WriteError
+from cryotypes.errors import GuessWarning, ReadError, WriteError
 from cryotypes.geometry._bounds import warn_outside
 from cryotypes.loss import by_weight
 from cryotypes.poseset import PoseSet
@@ -101,6 +101,16 @@ def factorize(names: Sequence[str] | pd.Series[Any]) -> tuple[NDArray[np.int64],
     return codes.astype(np.int64), [str(name) for name in unique]
 
 
+def _check_finite(particles: Particles, source: Path) -> None:
+    for name in ("position", "shift", "spacing"):
+        values = getattr(particles, name)
+        if values is not None and not np.isfinite(values).all():
+            row = np.argwhere(~np.isfinite(values))[0][0]
+            raise ReadError(
+                f"row {row + 1}: expected finite numbers as {name}, found {values[row]}", source
+            )
+
+
 def to_posesets(
     particles: Particles,
     source: Path,
@@ -124,11 +134,17 @@ def to_posesets(
     list of PoseSet
         In order of first appearance; a file without particles gives one PoseSet without.
 
+    Raises
+    ------
+    ReadError
+        If a number is not finite: what stands in the file is too large, or divided by nothing.
+
     Warns
     -----
     GuessWarning
         If positions look like fractions, or lie outside the tomogram whose size is known.
     """
+    _check_finite(particles, source)
     if fractions is not None:
         _doubt_fractions(particles.position, source, fractions)
 

@@ -110,7 +110,8 @@ def _read_table(raw: bytes, path: Path) -> pl.DataFrame:
     values = read_numbers(body, path, names, required=16, finite=len(names))
     columns = dict(zip(names, values.T, strict=True))
     for name in _WHOLE:
-        if np.array_equal(columns[name], np.trunc(columns[name])):
+        numbers = columns[name]
+        if np.array_equal(numbers, np.trunc(numbers)) and (np.abs(numbers) < 2**53).all():
             columns[name] = columns[name].astype(np.int64)
     return pl.DataFrame(columns)
 

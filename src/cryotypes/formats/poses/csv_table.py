@@ -16,6 +16,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -179,7 +180,7 @@ def _parse(body: bytes, types: dict[str, Any] | None, path: Path) -> pl.DataFram
     headless = _is_headless(body)
     if headless and len(cells) != 3:
         raise ReadError(f"expected a header, or 3 numbers a line, found {len(cells)} numbers", path)
-    twice = next((c for c in cells if cells.count(c) > 1), None)
+    twice = next((c for c, times in Counter(cells).items() if times > 1), None)
     if twice is not None and not headless:
         raise ReadError(f"two columns are called {twice!r}", path)
     _check_widths(body, separator, len(cells), path)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,7 +170,7 @@ def _read_list(path: Path) -> tuple[str, list[str], Floats]:
 def _unique(header: str) -> list[str]:
     """Name the columns; those that share a name get their number, counted from 1."""
     names = [name.strip() for name in header.split(",")]
-    shared = {"reserved", "NA", ""} | {name for name in names if names.count(name) > 1}
+    shared = {"reserved", "NA", ""} | {n for n, times in Counter(names).items() if times > 1}
     return [f"{n or 'column'}_{i}" if n in shared else n for i, n in enumerate(names, 1)]
 
 
@@ -180,10 +181,10 @@ def _find_run(path: Path) -> dict[str, str]:
     if match is None or prm is None or not prm.is_file():
         return {}
     text = prm.read_text(encoding="utf-8", errors="replace")
-    text = re.sub(r"^\s*[#%].*$", "", text, flags=re.MULTILINE)
+    text = re.sub(r"^[ \t]*[#%].*$", "", text, flags=re.MULTILINE)
     found = {}
     for key, name in (("model", "fnModParticle"), ("volume", "fnVolume")):
-        listed = re.search(rf"^\s*{name}\s*=\s*\{{(.*?)\}}", text, flags=re.MULTILINE | re.DOTALL)
+        listed = re.search(rf"^[ \t]*{name}\s*=\s*\{{([^{{}}]*)\}}", text, flags=re.MULTILINE)
         files = re.findall(r"'([^']*)'", listed[1]) if listed else []
         numbered = dict(enumerate(files, 1))
         if int(match["number"]) in numbered:

@@ -10,6 +10,7 @@ Grammar: https://www.iucr.org/resources/cif/spec/version1.1/cifsyntax (STAR is i
 from __future__ import annotations
 
 import re
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
@@ -113,10 +114,12 @@ def parse_star(raw: bytes, path: Path, only: Iterable[str] | None = None) -> lis
     warn_if_cut(raw, path)
     wanted = None if only is None else set(only)
     blocks = []
+    line, counted = 1, 0
     for name, start, end in _find_blocks(raw):
+        line, counted = line + raw.count(b"\n", counted, start), start
         if wanted is None or name in wanted:
             try:
-                blocks.append(_read_block(raw, name, start, end, path))
+                blocks.append(_read_block(raw, name, start, end, line, path))
             except UnicodeDecodeError as error:
                 problem = f"block {name!r}: expected UTF-8 text ({error.reason})"
                 raise ReadError(problem, path) from error
@@ -163,8 +166,8 @@ def _find_indented(raw: bytes) -> list[tuple[str, int, int]]:
     ]
 
 
-def _read_block(raw: bytes, name: str, start: int, end: int, path: Path) -> Block:
-    """Read the labels line by line, then the rows as a whole."""
+def _read_block(raw: bytes, name: str, start: int, end: int, first: int, path: Path) -> Block:
+    """Read the labels line by line, then the rows as a whole; ``first`` numbers the first line."""
     labels: list[str] = []
     pairs: dict[str, str] = {}
     loop = False
@@ -194,8 +197,8 @@ def _read_block(raw: bytes, name: str, start: int, end: int, path: Path) -> Bloc
                 f"{where}: expected a label and one value, found {len(words)} words", path
             )
         position = following
-    line = raw.count(b"\n", 0, position) + 1
-    duplicates = [label for label in dict.fromkeys(labels) if labels.count(label) > 1]
+    line = first + raw.count(b"\n", start, position)
+    duplicates = [label for label, times in Counter(labels).items() if times > 1]
     if duplicates:
         raise ReadError(
             f"block {name!r}: label {duplicates[0]!r} stands twice in the loop's header", path

@@ -162,6 +162,8 @@ def _parse(path: Path) -> _Content:
                 )
             (content.local if local else content.rows).append(numbers)
         elif words[0] == "SEC":
+            if content.rows:
+                raise ReadError(f"{where}: found titles again, below rows", path)
             content.title = words
         elif words[:2] == ["Local", "Alignment"]:
             local = True

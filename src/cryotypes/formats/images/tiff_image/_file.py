@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,12 @@ def damage(path: Path) -> Iterator[None]:
     """Say ReadError for what a parser of damaged bytes may raise."""
     try:
         yield
-    except (OSError, FormatError, ImportError):
+    except (FormatError, ImportError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:  # a place before the start
+            error.filename = error.filename or str(path)
+            raise
         raise ReadError(f"damaged TIFF file ({type(error).__name__}: {error})", path) from error
 
 

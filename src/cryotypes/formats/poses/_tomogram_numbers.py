@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cryotypes.errors import GuessWarning, ReadError, WriteError
+from cryotypes.formats.shared.files import read_companion
 from cryotypes.formats.shared.together import end_interrupted, writing_together
 from cryotypes.names import strip_path_and_suffix
 
@@ -74,7 +75,9 @@ def find_number_map(path: Path, given: str | PathLike[str] | None) -> dict[int, 
     if given is not None:
         return read_number_map(given)
     beside = map_path(path)
-    return read_number_map(beside) if beside.is_file() and beside != path else {}
+    if not beside.is_file() or beside == path:
+        return {}
+    return read_companion(read_number_map, beside) or {}
 
 
 def map_path(path: Path) -> Path:

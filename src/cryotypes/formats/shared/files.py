@@ -12,16 +12,17 @@ import warnings
 import zlib
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 from cryotypes.errors import GuessWarning, ReadError
 
 from .aside import aside, inherit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _COMPRESSION = (".gz", ".bz2")
+R = TypeVar("R")
 _LITTLE = 1 << 23  # bytes that are free where the next write fails
 
 
@@ -48,6 +49,7 @@ def reading_bytes(path: Path) -> Iterator[Any]:
     ReadError
         If compressed data are damaged.
     """
+    check_regular(path)
     with path.open("rb") as file:
         magic = file.read(3)
         if magic[:2] != b"\x1f\x8b" and magic != b"BZh":
@@ -130,6 +132,37 @@ def decode_utf8(raw: bytes, path: Path) -> str:
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ReadError(f"expected UTF-8 text, found other bytes ({error})", path) from error
+
+
+def check_regular(path: Path) -> None:
+    """Refuse what would wait for ever for somebody to write into it, or never end.
+
+    Raises
+    ------
+    OSError
+        Python's own, for a missing file.
+    ReadError
+        For a pipe or a device.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # of a directory Python says it itself
+        raise ReadError("expected a regular file, found a pipe or a device", path)
+
+
+def read_companion(read: Callable[[Path], R], path: Path) -> R | None:
+    """Read a file that nobody named; None if it cannot be read.
+
+    Warns
+    -----
+    GuessWarning
+        If it cannot.
+    """
+    try:
+        return read(path)
+    except (OSError, ReadError) as error:
+        text = f"{path} is left out: {error}; name what it holds, or the file, if it is needed"
+        warnings.warn(text, GuessWarning, stacklevel=3)
+        return None
 
 
 def warn_if_cut(text: bytes, path: Path) -> None:

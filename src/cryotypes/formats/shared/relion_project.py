@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from cryotypes._sizes import is_size
 from cryotypes.errors import ReadError
 
+from .files import read_companion
 from .star import Block, has_labels, read_star
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Project:
         tomograms.star beside it.
         """
         for candidate in sorted(self.file.parent.glob("*optimisation_set.star")):
-            names, project = names_in(read_star(candidate), candidate), Project(candidate)
+            names, project = read_companion(_names_of, candidate) or {}, Project(candidate)
             particles = project.resolve(names.get(PARTICLES_FILE))
             if particles is not None and particles.samefile(self.file):
                 found = project.resolve(names.get(TOMOGRAMS_FILE))
@@ -105,6 +106,10 @@ class Project:
 def is_optimisation_set(head: Head) -> bool:
     """Whether a head is that of RELION's optimisation_set.star."""
     return has_labels(head, PARTICLES_FILE, TOMOGRAMS_FILE)
+
+
+def _names_of(path: Path) -> dict[str, str]:
+    return names_in(read_star(path), path)
 
 
 def names_in(blocks: Iterable[Block], path: Path) -> dict[str, str]:

@@ -25,7 +25,7 @@ from cryotypes.conventions import decode_tilts, encode_tilts
 from cryotypes.errors import GuessWarning, ReadError, WriteError
 from cryotypes.formats.images._size import image_size
 from cryotypes.formats.shared.declaration import Format
-from cryotypes.formats.shared.files import writing_bytes
+from cryotypes.formats.shared.files import read_companion, writing_bytes
 from cryotypes.formats.shared.finite import finite_column
 from cryotypes.formats.shared.relion_project import TOMOGRAMS_FILE, Project, names_in
 from cryotypes.formats.shared.star import Block, describe_blocks, has_labels, read_star, write_star
@@ -183,7 +183,7 @@ def _row_of_series(path: Path) -> dict[str, Any] | None:
     for name in ("tomograms.star", "aligned_tilt_series.star", "tilt_series.star"):
         if not (folder / name).is_file():
             continue
-        for block in read_star(folder / name):
+        for block in read_companion(read_star, folder / name) or ():
             if SERIES_FILE in block.table:
                 for row in block.table.to_dicts():
                     found = Project(folder / name).resolve(str(row[SERIES_FILE]))

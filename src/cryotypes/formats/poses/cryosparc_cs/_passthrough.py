@@ -58,7 +58,7 @@ def with_passthrough(
         return []
     try:
         _join(table, path, beside)
-    except ReadError as error:
+    except (OSError, ReadError) as error:
         warnings.warn(
             f"{path}: assumed to have no passthrough file: {error}; give passthrough= "
             "(--passthrough)",

@@ -104,7 +104,7 @@ def read(
     path, blocks, given = read_named(path, given)
     project = Project(path)
     blocks = with_listed(blocks, project, experiments or ())
-    known = Tomograms(tomogram_dimensions, tomogram_spacing, lambda: given or project.tomograms())
+    known = Tomograms(tomogram_dimensions, tomogram_spacing, project.tomograms, given)
     rows = Rows(path, blocks, known, experiments or ())
     rows.picker_centre, rows.normalised = picker_centre, normalised
     rows.set_spacing(pixel_spacing)

@@ -12,6 +12,7 @@ import pandas as pd
 from cryotypes._sizes import TomogramSize, check_spacing, stated_size, tomogram_size
 from cryotypes.errors import GuessWarning
 from cryotypes.formats.poses._particles import metadata_for
+from cryotypes.formats.shared.files import read_companion
 from cryotypes.formats.shared.relion_project import read_tomograms
 from cryotypes.geometry._bounds import warn_outside
 
@@ -31,7 +32,7 @@ _TILT_SERIES_PIXELS = (labels.NAME, "eman2-json")
 class Tomograms:
     """What is known of tomograms by their names: from options, else from tomograms.star.
 
-    ``find`` finds tomograms.star, and is asked only if needed.
+    ``find`` finds tomograms.star, and is asked only if needed, and none is ``given``.
     """
 
     def __init__(
@@ -39,19 +40,23 @@ class Tomograms:
         dimensions: Sequence[float] | Mapping[str, Sequence[float]] | None,
         spacing: float | None,
         find: Callable[[], Path | None],
+        given: Path | None = None,
     ) -> None:
         check_spacing(spacing)
         self.dimensions, self.spacing, self._find = dimensions, spacing, find
+        self._given = given
 
     @cached_property
     def file(self) -> Path | None:
         """Return tomograms.star, if there is one."""
-        return self._find()
+        return self._given or self._find()
 
     @cached_property
     def known(self) -> dict[str, Tomogram]:
         """Return the tomograms of that file."""
-        return {} if self.file is None else read_tomograms(self.file)
+        if self._given is not None:
+            return read_tomograms(self._given)
+        return read_companion(read_tomograms, self.file) or {} if self.file is not None else {}
 
     def spacing_of(self, experiment: str) -> float:
         """Return Å per pixel of a tilt series in tomograms.star; NaN if unknown."""

@@ -92,7 +92,7 @@ def write(
     # nothing has to be known of an experiment that has no row
     posesets = [p for p in data if len(p.position)] or data
     file = None if tomograms is None else Path(tomograms)
-    sizes = Written(posesets, Tomograms(tomogram_dimensions, tomogram_spacing, lambda: file))
+    sizes = Written(posesets, Tomograms(tomogram_dimensions, tomogram_spacing, lambda: None, file))
     ndim = ndim or (2 if all(m.get("ndim") == 2 for m in sizes.metadata) else 3)
     chosen = _dialect(dialect, ndim, sizes)
     report = LossReport()

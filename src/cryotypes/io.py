@@ -278,6 +278,7 @@ def write(
                 raise WriteError(f"strict: {_losses(rehearsal)}", path)
         with part(1, 2) if strict else part(0, 1):
             report: LossReport = target.write(checked, path, overwrite=overwrite, **options)
+    _account_for_sizes(target, checked, report)
     report.path, report.format = str(path), target.name
     if report.lost:
         warnings.warn(_losses(report), LossWarning, stacklevel=2)
@@ -304,7 +305,25 @@ def _rehearse(target: Format, data: Any, path: Path, options: dict[str, Any]) ->
             error.path = path  # the user's, not that of the rehearsal
             raise
     report.format = target.name
+    _account_for_sizes(target, data, report)
     return report
+
+
+def _account_for_sizes(target: Format, data: Any, report: LossReport) -> None:
+    """Say what becomes of the sizes that tilt series state, where the format says nothing."""
+    if target.kind != "projection_model":
+        return
+    from .projectionmodel import dimensions_of
+
+    told = {*report.kept, *report.converted, *report.assumed, *report.lost}
+    for name in ("tomogram_dimensions", "tilt_image_dimensions"):
+        stated = (dimensions_of(data, name, str(e)) for e in data["experiment_id"].unique())
+        if name in told or all(size is None for size in stated):
+            continue
+        if name in target.keeps:
+            report.kept.append(name)
+        else:
+            report.lost[name] = "the format has none"
 
 
 def _checked(data: Any) -> tuple[Kind, Any]:

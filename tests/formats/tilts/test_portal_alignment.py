@@ -231,7 +231,10 @@ def test_what_cannot_be_written_is_told(tmp_path):
     model = model_of(2, tilt_index=[0, 2], odd="x")
     model.attrs["excluded"] = {"TS_01": [1, 3]}
     model.attrs["tilt_image_dimensions"] = (4, 4)
-    report = write(model.assign(pixel_spacing=0.0), tmp_path / "TS_01.json")
+    with pytest.warns(LossWarning, match="tilt_image_dimensions: the format has none"):
+        report = cryotypes.write(
+            model.assign(pixel_spacing=0.0), tmp_path / "TS_01.json", format="portal-alignment"
+        )
     assert set(report.lost) == {"excluded", "columns", "tilt_image_dimensions"}
     model.attrs["tomogram_dimensions"] = (4, 4, 4)
     report = write(model.assign(pixel_spacing=0.0), tmp_path / "TS_02.json")

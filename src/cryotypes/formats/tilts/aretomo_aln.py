@@ -338,8 +338,6 @@ def write(
             "tilt_image_dimensions= (-O tilt_image_dimensions=[X,Y])",
             path,
         )
-    if dimensions_of(data, "tomogram_dimensions", tilts.name) is not None:
-        report.lost["tomogram_dimensions"] = "the format has none"
     _tilts.lose_rotation_x(tilts, data, report)
     _tilts.lose_columns(data, list(_KEPT.values()), report)
     with writing_bytes(path, overwrite) as file:

@@ -27,7 +27,6 @@ from cryotypes.formats.shared.declaration import Format
 from cryotypes.formats.shared.files import writing_bytes
 from cryotypes.loss import LossReport
 from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels
-from cryotypes.projectionmodel import dimensions_of
 
 from . import _tilts
 
@@ -67,9 +66,6 @@ def write(
         report.kept.append(_tilts.INDEX)
     if tilts.excluded:
         report.lost["excluded"] = f"{len(tilts.excluded)} images have no alignment"
-    for name in ("tomogram_dimensions", "tilt_image_dimensions"):
-        if dimensions_of(data, name, tilts.name) is not None:
-            report.lost[name] = "an alignment has no sizes"
     _tilts.lose_columns(data, [], report)
     spacing = float(tilts.part[Labels.PIXEL_SPACING].iloc[0]) if len(data) else 0.0
     unit = "angstrom" if spacing else "pixel"

@@ -33,7 +33,6 @@ from cryotypes.formats.shared.files import refuse_overwrite, writing_bytes
 from cryotypes.formats.shared.json_points import is_number, shown
 from cryotypes.loss import LossReport
 from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels
-from cryotypes.projectionmodel import dimensions_of
 
 from . import _tilts
 
@@ -178,9 +177,6 @@ def write(data: pd.DataFrame, path: Path, *, overwrite: bool = False) -> LossRep
     if tilts.name == experiment_of(path) and "experiment_id" in report.lost:
         del report.lost["experiment_id"]
         report.kept.append("experiment_id")
-    for name in ("tomogram_dimensions", "tilt_image_dimensions"):
-        if dimensions_of(data, name, tilts.name) is not None:
-            report.lost[name] = "the format has none"
     _tilts.lose_columns(data, _LISTS, report)
     refuse_overwrite(path, overwrite)
     known = data.attrs.get("eman2", {}).get(tilts.name, {})

@@ -385,8 +385,6 @@ def _content(
         "volume_offset": {"x": 0, "y": 0, "z": 0},
         "volume_dimension": {"x": 0, "y": 0, "z": 0},
     } | known.get("content", {})
-    if dimensions_of(data, "tilt_image_dimensions", tilts.name) is not None:
-        report.lost["tilt_image_dimensions"] = "the format has none"
     size = dimensions_of(data, "tomogram_dimensions", tilts.name)
     if size is not None and spacing:
         angstrom = (length * spacing for length in size)

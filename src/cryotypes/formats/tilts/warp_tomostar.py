@@ -26,7 +26,6 @@ from cryotypes.formats.shared.tables import to_pandas, to_polars
 from cryotypes.loss import LossReport
 from cryotypes.names import strip_path_and_suffix
 from cryotypes.projectionmodel import ProjectionModelDataLabels as Labels
-from cryotypes.projectionmodel import dimensions_of
 
 from . import _tilts
 
@@ -212,9 +211,6 @@ def write(
 
 def _lose(tilts: _tilts.Tilts, data: pd.DataFrame, report: LossReport) -> None:
     _tilts.lose_rotation_x(tilts, data, report)
-    for key in ("tilt_image_dimensions", "tomogram_dimensions"):
-        if dimensions_of(data, key, tilts.name) is not None:
-            report.lost[key] = "the format has none"
     report.kept = [field for field in report.kept if field not in (_tilts.INDEX, "excluded")]
     report.assumed.pop("angles of excluded images", None)
     if tilts.excluded:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import bz2
 import contextlib
 import gzip
@@ -9,6 +10,8 @@ import itertools
 import logging
 import os
 import re
+import shutil
+import tempfile
 import time
 from copy import copy
 from pathlib import Path
@@ -69,6 +72,9 @@ _FOREIGN = {
 }
 
 
+_HEADS: dict[str, tuple[Any, dict[str, Head]]] = {}
+
+
 def check_foreign_heads(subject: Subject) -> None:
     """See that the sniffer refuses what is not its own, and files of the other formats."""
     sniff = subject.format.sniff
@@ -81,7 +87,7 @@ def check_foreign_heads(subject: Subject) -> None:
             heads[f"{name} called x{suffix}"] = Head(Path(f"x{suffix}"), data)
     for other in known_formats().values():
         if other is not subject.format and other.write is not None:
-            heads.update(_heads_of(subject, other))
+            heads.update(_heads_of(other))
     for name, head in heads.items():
         try:
             found = sniff(head)
@@ -90,16 +96,23 @@ def check_foreign_heads(subject: Subject) -> None:
         subject.require(not found, "sniff", f"expected False for {name}")
 
 
-def _heads_of(subject: Subject, other: Any) -> dict[str, Head]:
-    """Write a file of another format, if it can be done without knowing it."""
+def _heads_of(other: Any) -> dict[str, Head]:
+    """Write a file of another format, if it can be done without knowing it; once a process."""
     from ._subject import Subject as Another
 
+    known, heads = _HEADS.get(other.name, (None, {}))
+    if known is other:
+        return heads
     options = {name: _USUAL[name] for name in io.options_of(other.write) if name in _USUAL}
+    directory = Path(tempfile.mkdtemp())  # the files stay: a sniffer may look beside them
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
     try:
-        _, path = Another(other, {}, options, subject.directory / "others").example()
+        _, path = Another(other, {}, options, directory).example()
+        heads = {f"a file of {other.name}": Head.of(path)}
     except (AssertionError, CryotypesError, OSError):
-        return {}
-    return {f"a file of {other.name}": Head.of(path)}
+        heads = {}
+    _HEADS[other.name] = other, heads
+    return heads
 
 
 def check_paths(subject: Subject) -> None:
@@ -305,7 +318,8 @@ def _read(subject: Subject, path: Path, case: str) -> Any:
     except OSError:
         return None
     except ReadError as error:
-        named = str(path.parent) in str(error)  # the file, or a companion beside it
+        # the file, or a companion beside it; what a library says of a directory is its own
+        named = path.is_dir() or str(path.parent) in str(error)
         subject.require(named, case, f"expected an error that names {path}, found {error}")
         return None
     finally:

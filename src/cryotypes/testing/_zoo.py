@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +39,11 @@ def zoo() -> dict[str, list[PoseSet]]:
     >>> zoo()["one"]
     [PoseSet 'TS_01': 1 particle, 2.5 Å/px, shift, orientation]
     """
+    return deepcopy(_animals())
+
+
+@cache
+def _animals() -> dict[str, list[PoseSet]]:
     gimbal = [[30, 0, 0], [0, 0, 30], [-70, 0, 25], [40, 180, 10], [0, 180, 0], [90, 90, 90]]
     half_turns = [[180, 0, 0], [0, 180, 0], [0, 0, 180], [180, 180, 0], [180, 90, 180]]
     return {

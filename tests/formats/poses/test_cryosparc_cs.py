@@ -17,6 +17,7 @@ from cryotypes import PoseSet
 from cryotypes.errors import GuessWarning, LossWarning, MissingPackageError, ReadError, WriteError
 from cryotypes.formats.poses import cryosparc_cs
 from cryotypes.formats.poses.cryosparc_cs import _passthrough as _cs_passthrough
+from cryotypes.formats.poses.cryosparc_cs import _read as _cs_read
 from cryotypes.formats.poses.cryosparc_cs import _table as _cs_table
 from cryotypes.formats.shared.declaration import Head
 from cryotypes.testing import assert_same
@@ -128,7 +129,7 @@ FAULTS = {
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
 def test_a_fault_in_the_convention_is_noticed(cs, monkeypatch, fault):
-    monkeypatch.setattr(cryosparc_cs, "CRYOSPARC", fault)
+    monkeypatch.setattr(_cs_read, "CRYOSPARC", fault)
     with pytest.raises(AssertionError, match="Not equal to tolerance"):
         check_first(read(cs())[0])
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from cryotypes import LossReport, PoseSet, conventions, errors, formats, names
+from cryotypes import LossReport, PoseSet, conventions, errors, formats
 
 PLACE = conventions.Place(zero=(1.0, 1.0, 1.0))  # x, y, z are pixels, the first one is 1
 TURN = conventions.Turn("euler", inverse=True, axes="ZYZ")  # from the particle to the reference
@@ -27,7 +27,7 @@ def read(path: Path, *, pixel_spacing: float = 0.0) -> list[PoseSet]:
         raise errors.ReadError("expected 3 or 6 numbers a line", path)
     position = conventions.decode_position(table[:, :3], PLACE, pixel_spacing)
     poses = PoseSet(position, pixel_spacing=pixel_spacing, source=path)
-    poses.experiment_id = names.strip_path_and_suffix(path.name)
+    poses.experiment_id = path.stem
     if table.shape[1] > 3:
         poses.orientation = conventions.decode_orientation(table[:, 3:], TURN)
     return [poses]

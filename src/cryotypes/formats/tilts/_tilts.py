@@ -301,7 +301,14 @@ class Tilts:
         return self.part[Labels.SHIFT].to_numpy(dtype=float)
 
 
-def one_experiment(data: pd.DataFrame, path: Path, report: LossReport) -> Tilts:
+def one_experiment(
+    data: pd.DataFrame,
+    path: Path,
+    report: LossReport,
+    keeps: frozenset[str] | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+) -> Tilts:
     """Take the only experiment of a model, and account for its name, its order and its columns.
 
     Parameters
@@ -310,7 +317,12 @@ def one_experiment(data: pd.DataFrame, path: Path, report: LossReport) -> Tilts:
     path : Path
         The file to be written.
     report : LossReport
-        experiment_id, pixel_spacing and source are accounted for.
+        experiment_id, pixel_spacing and source are accounted for; with ``keeps`` also rotations,
+        shifts and images that are excluded, with ``columns`` the others.
+    keeps : frozenset of str, optional
+        The fields that the format holds, if the writer does not tell of them itself.
+    columns : sequence of str, optional
+        The columns that the format holds beside them, see `lose_columns`.
 
     Raises
     ------
@@ -362,7 +374,25 @@ def one_experiment(data: pd.DataFrame, path: Path, report: LossReport) -> Tilts:
             f"interpolated for {len(unknown)} of them, the first at position {unknown[0]}"
         )
     report.kept += [INDEX, "excluded"] if INDEX in data or excluded else []
+    if keeps is not None:
+        _account(tilts, data, keeps, report)
+    if columns is not None:
+        lose_columns(data, columns, report)
     return tilts
+
+
+def _account(tilts: Tilts, data: pd.DataFrame, keeps: frozenset[str], report: LossReport) -> None:
+    report.kept += [name for name in (*Labels.ROTATION, *Labels.SHIFT) if name in keeps]
+    if "rotation_x" not in keeps:
+        lose_rotation_x(tilts, data, report)
+    if "excluded" not in keeps:
+        report.kept = [field for field in report.kept if field not in (INDEX, "excluded")]
+        report.assumed.pop("angles of excluded images", None)
+        if tilts.excluded:
+            report.lost["excluded"] = (
+                f"{len(tilts.excluded)} images without a row, the first at position "
+                f"{tilts.excluded[0]}, are left out; rows count from 0"
+            )
 
 
 def stack_order(data: pd.DataFrame, path: Path) -> NDArray[np.int64]:

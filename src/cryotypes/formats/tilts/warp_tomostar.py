@@ -172,13 +172,12 @@ def write(
     WriteError
         If there are several experiments, or shifts whose pixel spacing is unknown.
     """
-    report = LossReport(kept=["rotation_y", "rotation_z", "dx", "dy"])
-    tilts = _tilts.one_experiment(data, path, report)
+    report = LossReport()
+    tilts = _tilts.one_experiment(data, path, report, FORMAT.keeps)
     known = data.attrs.get("warp_tomostar", {}).get(tilts.name, {})
     inverted = bool(known.get("inverted", True)) if inverted is None else inverted
     if inverted not in (True, False):
         raise ValueError(f"inverted: expected True or False, found {inverted!r}")
-    _lose(tilts, data, report)
     spacing = float(tilts.part[Labels.PIXEL_SPACING].iloc[0]) if len(tilts.part) else 0.0
     if tilts.shifts.any() and not spacing > 0:
         raise WriteError(
@@ -207,17 +206,6 @@ def write(
     with writing_bytes(path, overwrite) as file:
         write_star(file, [Block("", table)])
     return report
-
-
-def _lose(tilts: _tilts.Tilts, data: pd.DataFrame, report: LossReport) -> None:
-    _tilts.lose_rotation_x(tilts, data, report)
-    report.kept = [field for field in report.kept if field not in (_tilts.INDEX, "excluded")]
-    report.assumed.pop("angles of excluded images", None)
-    if tilts.excluded:
-        report.lost["excluded"] = (
-            f"{len(tilts.excluded)} images without a row, the first at position "
-            f"{tilts.excluded[0]}, are left out; rows count from 0"
-        )
 
 
 FORMAT = Format(

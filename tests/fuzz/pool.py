@@ -27,18 +27,22 @@ QUIET = {
 }
 
 
+def environment() -> dict[str, str]:
+    """Return what a child needs to find these modules and the package, and to be quiet."""
+    path = [p for p in sys.path if p and (Path(p) / "cryotypes").is_dir()]
+    return {**os.environ, **QUIET, "PYTHONPATH": os.pathsep.join([*path, str(ROOT)])}
+
+
 class Child:
     """One process, and what it is at; ``ask`` and ``answer`` are apart so that several work."""
 
     def __init__(self, materials: Path) -> None:
         self.directory = Path(tempfile.mkdtemp(prefix="fuzz-"))
         command = [sys.executable, "-m", "tests.fuzz.child", str(materials), str(self.directory)]
-        path = [p for p in sys.path if p and (Path(p) / "cryotypes").is_dir()]
-        env = {**os.environ, **QUIET, "PYTHONPATH": os.pathsep.join([*path, str(ROOT)])}
         with (self.directory / "stderr").open("w") as stderr:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
-                cwd=ROOT, env=env, text=True,
+                cwd=ROOT, env=environment(), text=True,
             )  # fmt: skip
         self.question: dict[str, Any] | None = {}  # it says when it is ready
         self.begun, self.used = time.monotonic(), 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 import tracemalloc
 import warnings
@@ -925,3 +926,74 @@ def test_wrong_types_of_06(tmp_path, place, value):
         return
     with pytest.raises(ReadError):
         read(path)
+
+
+# --- what is elsewhere, absent, or far more than it looks ---
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_links_that_lead_out_are_refused(tmp_path, version):
+    path, other = tmp_path / "a.zarr", tmp_path / "b.zarr"
+    for place in (path, other):
+        write(image(numbers((6, 7, 8)), place.stem), place, version=version, levels=1)
+    shutil.rmtree(path / "0")
+    (path / "0").symlink_to(other / "0")
+    with pytest.raises(ReadError, match="leads out of the image"):
+        read(path)
+    (path / "0").unlink()
+    shutil.copytree(other / "0", path / "1")
+    (path / "0").symlink_to("1")
+    np.testing.assert_array_equal(read(path).data[...], numbers((6, 7, 8)))
+    (chunk,) = [found for found in (path / "1").rglob("0") if found.is_file()]
+    chunk.unlink()
+    chunk.symlink_to(other / chunk.relative_to(path).as_posix().replace("1", "0", 1))
+    with pytest.raises(ReadError, match="leads out of the image"):
+        np.asarray(read(path).data)
+    chunk.unlink()
+    os.mkfifo(chunk)
+    with pytest.raises(ReadError, match="no regular file"):
+        np.asarray(read(path).data)
+
+
+@pytest.mark.parametrize("made", ["two frames", "no size"])
+def test_a_chunk_that_stands_for_gigabytes(tmp_path, made):
+    """Of zstd: a second frame after an honest one, or one that does not say how much it is."""
+    import numcodecs
+
+    path = of_blosc(tmp_path / "a.zarr", np.ones((8, 64, 64), "u1"), numcodecs.Zstd())
+    chunk = path / "0" / "0" / "0" / "0"
+    frame = b"\x28\xb5\x2f\xfd\x00\x58"  # no size, no checksum, a window of 2 MB
+    block = (1 << 17 << 3 | 2).to_bytes(3, "little") + b"\0"  # one byte, 128 kB times
+    bomb = frame + block * (1 << 13) + (1 << 17 << 3 | 3).to_bytes(3, "little") + b"\0"
+    chunk.write_bytes(chunk.read_bytes() + bomb if made == "two frames" else bomb)
+    with pytest.raises(ReadError, match=r"expected 32768 bytes once unpacked, found 107\d{7}"):
+        np.asarray(read(path).data)
+
+
+def test_frames_that_are_honest(tmp_path):
+    """Sizes left out, a skippable frame, two frames of a half each."""
+    import numcodecs
+    from zarr.core.buffer import default_buffer_prototype
+
+    from cryotypes.formats.images.ome_zarr._store import _zstd
+
+    whole = default_buffer_prototype().buffer.from_bytes
+    for checksum in (False, True):
+        for size in (0, 1, 255, 256, 70_000, 300_000):
+            frame = bytes(numcodecs.Zstd(checksum=checksum).encode(np.zeros(size, "u1")))
+            skipped = b"\x51\x2a\x4d\x18" + (3).to_bytes(4, "little") + b"abc"
+            for chunk, times in ((frame, 1), (frame + frame, 2), (frame + skipped + frame, 2)):
+                assert _zstd(whole(chunk), 10**6) == times * size
+            for cut in range(0, len(frame), 3):
+                _zstd(whole(frame[:cut]), 10**6)
+
+
+def test_a_missing_chunk(tmp_path):
+    path = tmp_path / "a.zarr"
+    write(image(numbers((6, 7, 8)), "a"), path, levels=1)
+    (path / "0" / "0" / "0" / "0").unlink()
+    assert not np.asarray(read(path).data).any()  # as its fill value says
+    metadata = path / "0" / ".zarray"
+    metadata.write_text(json.dumps({**json.loads(metadata.read_text()), "fill_value": None}))
+    with pytest.warns(GuessWarning, match="chunk 0/0/0 is not there"):
+        assert not np.asarray(read(path).data).any()

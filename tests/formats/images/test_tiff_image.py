@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import errno
 import pickle
 import shutil
 import struct
@@ -15,6 +16,7 @@ import pytest
 
 from cryotypes.errors import GuessWarning, MissingPackageError, ReadError, WriteError
 from cryotypes.formats.images import tiff_image
+from cryotypes.formats.images.tiff_image import _file as tiff_file
 from cryotypes.formats.images.tiff_image import _tags as tiff_tags
 from cryotypes.formats.shared.declaration import Head
 from cryotypes.image import Image
@@ -494,3 +496,32 @@ def test_a_compression_that_nobody_unpacks_is_no_damage(tmp_path, code, name):
     path.write_bytes(raw)
     with pytest.raises(ReadError, match=rf"TIFF compression {code} \({name}\), which tifffile"):
         read(path, pixel_spacing=1.0)
+
+
+def test_pixels_before_the_file(tmp_path):
+    """Offsets are numbers with a sign where a damaged tag says so."""
+    path = tmp_path / "a.tif"
+    data = np.arange(90, dtype=np.int16).reshape(3, 5, 6)
+    with tifffile.TiffWriter(path, byteorder="<") as tif:
+        for page in data:
+            tif.write(page, metadata=None, contiguous=False, rowsperstrip=5)
+    with tifffile.TiffFile(path) as tif:
+        tags = [page.tags["StripOffsets"] for page in tif.pages]
+        kinds = [(tag.offset, tag.valueoffset) for tag in tags]
+    content = bytearray(path.read_bytes())
+    for number, (place, value) in enumerate(kinds):
+        changed = content.copy()
+        changed[place + 2 : place + 4] = (9).to_bytes(2, "little")  # SLONG
+        changed[value : value + 4] = (-48).to_bytes(4, "little", signed=True)
+        path.write_bytes(changed)
+        with pytest.raises(ReadError, match=rf"page {number + 1}: damaged, .* byte -48"):
+            quietly(read, path)
+
+
+def test_complaints_of_the_system_name_the_file(tmp_path):
+    path = tmp_path / "a.tif"
+    with pytest.raises(ReadError, match=r"a\.tif: damaged TIFF file"), tiff_file.damage(path):
+        raise OSError(errno.EINVAL, "Invalid argument")
+    with pytest.raises(OSError, match=r"a\.tif") as caught, tiff_file.damage(path):
+        raise OSError(errno.EIO, "Input/output error")
+    assert caught.value.filename == str(tmp_path / "a.tif")

@@ -108,8 +108,9 @@ def read(
 
     Notes
     -----
-    A chunk that is not there holds zeros, as zarr defines it; one that is damaged is a ReadError
-    when it is sliced.
+    A chunk that is not there holds zeros, as zarr defines it; if the array has no fill value,
+    which says what absent chunks hold, there is a GuessWarning. One that is damaged, or a link that
+    leads out of the directory, is a ReadError when it is sliced.
     """
     from cryotypes.image import Image
 
@@ -179,10 +180,11 @@ def _open(path: Path, level: Level, zarr_format: int) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is not in zarr's specification yet
             store = CheckedStore(folder, read_only=True)
+            store.keep_inside(path)
             array = zarr.open_array(store=store, mode="r", zarr_format=zarr_format)
             store.expect(array, path / level.path)
             dtype, shape = array.dtype, tuple(array.shape)
-    except MemoryError:
+    except (MemoryError, ReadError):
         raise
     except Exception as error:  # damaged metadata make zarr raise almost anything
         if isinstance(error, OSError) and not isinstance(error, ValueError):

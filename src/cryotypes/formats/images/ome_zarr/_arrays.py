@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import shutil
 import time
+import warnings
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cryotypes.errors import ReadError
+from cryotypes.errors import GuessWarning, ReadError
 from cryotypes.formats.shared.aside import alone, aside, exchange, inherit
 from cryotypes.formats.shared.files import refuse_overwrite, say_if_full
 from cryotypes.image._arrays import Reordered
@@ -51,11 +52,24 @@ class View(Reordered):
     def _load(self, box: Box) -> NDArray[Any]:
         self._file.check()
         try:
-            return super()._load(box)
+            found = super()._load(box)
         except (OSError, MemoryError, ReadError):
             raise
         except Exception as error:  # a decompression raises whatever it likes
             raise ReadError(f"damaged data ({error})", self.path) from error
+        self._warn_of_missing()
+        return found
+
+    def _warn_of_missing(self) -> None:
+        store = self._array.store
+        if store.missing is not None:
+            warnings.warn(
+                f"{self.path}: chunk {store.missing} is not there, nor does the array say what "
+                "absent chunks hold (its fill value is null); zeros are assumed",
+                GuessWarning,
+                stacklevel=4,
+            )
+            store.missing = None
 
 
 def halve(finer: Any, coarser: Any, step: tuple[int, ...], work: Work) -> None:

@@ -233,6 +233,8 @@ def _mapped(
     from cryotypes.image._on_disk import map_file
 
     end = offset + math.prod(shape) * dtype.itemsize
+    if offset < 0:
+        raise ReadError(f"damaged, its pixels are at byte {offset}", path)
     if end > size:
         raise ReadError(f"cut: expected {end} bytes at least, found {size}", path)
     return map_file(path, dtype, offset, shape)
@@ -242,6 +244,8 @@ def _check_page(page: Any, size: int, path: Path) -> None:
     """See that a page's bytes are in the file, and that they are enough."""
     where = f"page {page.index + 1}"
     ends = [o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=True)]
+    if min(page.dataoffsets, default=0) < 0:
+        raise ReadError(f"{where}: damaged, its pixels are at byte {min(page.dataoffsets)}", path)
     if max(ends, default=0) > size:
         raise ReadError(f"{where}: cut, expected {max(ends)} bytes at least, found {size}", path)
     keyframe = page.keyframe

@@ -1013,3 +1013,23 @@ def test_other_byte_orders_are_native_where_they_are_sliced(tmp_path):
     assert found.dtype.isnative
     assert found[1].dtype.isnative
     np.testing.assert_array_equal(found, data)
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2"])
+def test_no_more_is_unpacked_than_the_header_promises(tmp_path, monkeypatch, suffix):
+    """Megabytes can stand for terabytes behind the last section, which nobody asks for."""
+    data = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    path = by_hand(tmp_path / "a.mrc", data)
+    packed, zeros = tmp_path / f"a.mrc{suffix}", COMPRESSION[suffix](bytes(1 << 24))
+    packed.write_bytes(COMPRESSION[suffix](path.read_bytes()) + zeros * 30)
+    unpacked, kind = [], {".gz": gzip.GzipFile, ".bz2": bz2.BZ2File}[suffix]
+    original = kind.read
+
+    def counted(self, size=-1):
+        found = original(self, size)
+        unpacked.append(len(found))
+        return found
+
+    monkeypatch.setattr(kind, "read", counted)
+    np.testing.assert_array_equal(mrc.read(packed, pixel_spacing=1.0, stack=False).data, data)
+    assert sum(unpacked) < 1 << 26

@@ -160,7 +160,7 @@ def _load(
             _check_length(layout, path.stat().st_size, path)
             flat: NDArray[Any] = map_file(path, layout.dtype, layout.offset, (count,))
         else:
-            most = None if layout.open_end else layout.offset + layout.size
+            most = layout.offset + layout.size + (PIECE if layout.open_end else 0)
             content, length = read_through(raw, file, layout.offset, layout.size, most)
             _check_length(layout, length, path)
             flat = np.frombuffer(content, layout.dtype, count)
@@ -170,7 +170,7 @@ def _load(
 
 
 def read_through(
-    raw: bytes, file: IO[bytes], offset: int, size: int, most: int | None = None
+    raw: bytes, file: IO[bytes], offset: int, size: int, most: int
 ) -> tuple[bytearray, int]:
     """Return the bytes of the pixels, and how many there are in all: the checksum is at the end.
 
@@ -178,7 +178,7 @@ def read_through(
     ``most`` bytes: a few packed ones can stand for any number.
     """
     content, length, piece = bytearray(), 0, raw
-    while piece and (most is None or length <= most):
+    while piece and length <= most:
         content += piece[max(offset - length, 0) :][: size - len(content)]
         length += len(piece)
         piece = file.read(PIECE)

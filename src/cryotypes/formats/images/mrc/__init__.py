@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cryotypes.errors import GuessWarning, ReadError, WriteError
 from cryotypes.formats.images._image_data import (
+    PIECE,
     Cast,
     as_bytes,
     checked_shape,
@@ -182,7 +183,8 @@ def _load(path: Path) -> tuple[Header, Any]:
             mrc_header.check_length(header, path.stat().st_size, path)
             data = map_file(path, header.dtype, header.offset, shape)
         else:
-            content, length = read_through(raw, file, header.offset, header.data_size)
+            end = header.offset + header.data_size + PIECE  # whatever follows is not wanted
+            content, length = read_through(raw, file, header.offset, header.data_size, end)
             mrc_header.check_length(header, length, path)
             data = np.frombuffer(content, header.dtype).reshape(shape)
             data = data.astype(data.dtype.newbyteorder("="), copy=False)

@@ -219,3 +219,10 @@ def test_no_modules_import_each_other():
     }
     sorter = graphlib.TopologicalSorter({m: i for m, i in imports.items() if m not in doors})
     sorter.prepare()  # raises a CycleError that names the circle
+
+
+@pytest.mark.parametrize("path", sorted((SOURCE / "formats/shared").glob("*.py")), ids=str)
+def test_what_formats_share_knows_no_format(path):
+    known = {module_of(p) for p in SOURCE.rglob("*.py")}
+    rooms = tuple(f"cryotypes.formats.{room}" for room in ROOMS)
+    assert [m for m in imported_modules(path, known) if m.startswith(rooms)] == []

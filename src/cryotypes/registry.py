@@ -32,7 +32,7 @@ def known_formats() -> dict[str, Format]:
     >>> known_formats()["mrc"].suffixes[0]
     '.mrc'
     """
-    from .formats import BUILT_IN
+    from .formats.built_in import BUILT_IN
 
     if not _loaded["built in"]:
         modules = [importlib.import_module(f"cryotypes.formats.{name}") for name in BUILT_IN]

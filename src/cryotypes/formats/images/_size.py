@@ -7,7 +7,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from cryotypes.errors import GuessWarning
-from cryotypes.formats import BUILT_IN
+from cryotypes.formats.built_in import BUILT_IN
 from cryotypes.formats.shared.declaration import Head, recognised
 
 if TYPE_CHECKING:

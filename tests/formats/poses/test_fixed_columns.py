@@ -438,9 +438,18 @@ def test_no_name_is_a_number(name, tmp_path):
     ],
 )
 def test_maps_that_cannot_be_read(five, save, text, message):
-    save(text, "list.doc")
+    """The one that was named is an error; one that lies beside is left out, and that is said."""
+    path = save(text, "named.doc")
     with pytest.raises(ReadError, match=message):
-        read("dynamo", five("dynamo"))
+        read("dynamo", five("dynamo"), tomogram_names=path)
+    save(text, "list.doc")
+    if "both called" in message:  # it can be read, but these particles cannot be told apart
+        with pytest.raises(ReadError, match=message):
+            read("dynamo", five("dynamo"))
+        return
+    with pytest.warns(GuessWarning, match=f"list.doc is left out: .*{message}"):
+        posesets = read("dynamo", five("dynamo"))
+    assert {poses.experiment_id for poses in posesets} == {"3", "12"}
 
 
 @ALL

@@ -130,7 +130,7 @@ def _half(place: Place, dimensions: ArrayLike | None) -> Floats:
 
 def decode_shift(
     written: ArrayLike,
-    offset: Offset,
+    offset: Offset | None,
     pixel_spacing: Any,
     frame: Rotation | None = None,
     image_spacing: Any = None,
@@ -141,7 +141,7 @@ def decode_shift(
     ----------
     written : array_like, shape (n, 3)
     offset : Offset
-        How they are written.
+        How they are written; not None, as in the rows of programs that know no shifts.
     pixel_spacing : float or array_like, shape (n, 1)
         Å per pixel; needed for shifts in Å.
     frame : Rotation, optional
@@ -149,6 +149,7 @@ def decode_shift(
     image_spacing : float or array_like, shape (n, 1), optional
         Å per pixel of the particle images, where pixels of shifts are theirs.
     """
+    assert offset is not None
     shift = np.array(written, dtype=float) * offset.sign
     if offset.unit == "angstrom":
         shift /= pixel_spacing
@@ -159,12 +160,13 @@ def decode_shift(
 
 def encode_shift(
     shift: ArrayLike,
-    offset: Offset,
+    offset: Offset | None,
     pixel_spacing: Any,
     frame: Rotation | None = None,
     image_spacing: Any = None,
 ) -> Floats:
     """Turn our shifts into written ones; the inverse of `decode_shift`."""
+    assert offset is not None
     written = np.array(shift, dtype=float) * offset.sign
     if frame is not None:
         written = np.asarray(frame.apply(written, inverse=True))

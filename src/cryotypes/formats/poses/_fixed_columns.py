@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from cryotypes.conventions import encode_orientation
+from cryotypes.conventions import encode_orientation, encode_position, encode_shift
 from cryotypes.errors import WriteError
 from cryotypes.formats.shared.finite import check_finite
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from cryotypes.conventions import Place, Turn
+    from cryotypes.conventions import Place, PoseConvention
     from cryotypes.loss import LossReport
 
     from ._particles import Particles
@@ -75,20 +75,30 @@ def tomogram_numbers(
     return numbers
 
 
-def angles_or_zero(particles: Particles, turn: Turn, report: LossReport) -> Floats:
-    """Encode orientations; unknown ones are zero angles, and that is said."""
+def pose_columns(
+    particles: Particles,
+    convention: PoseConvention,
+    place: Place,
+    labels: Sequence[Sequence[str]],
+    report: LossReport,
+) -> dict[str, Floats]:
+    """Encode positions, shifts and angles, under three labels each.
+
+    Unknown ones are zero, and that is said.
+    """
+    nothing = np.zeros((len(particles), 3))
+    shift, angles = particles.shift, nothing
+    if shift is None:
+        report.assumed["shift"] = "none, written as 0"
     if particles.orientation is None:
         report.lost["orientation"] = "unknown, written as zero angles"
-        return np.zeros((len(particles), 3))
-    return encode_orientation(particles.orientation, turn)
-
-
-def shift_or_zero(particles: Particles, report: LossReport) -> Floats:
-    """Return shifts; none are zero, and that is said."""
-    if particles.shift is None:
-        report.assumed["shift"] = "none, written as 0"
-        return np.zeros((len(particles), 3))
-    return particles.shift
+    else:
+        angles = encode_orientation(particles.orientation, convention.turn)
+    pixel = particles.spacing[:, None]
+    position = encode_position(particles.position, place, pixel)
+    shift = encode_shift(nothing if shift is None else shift, convention.offset, pixel)
+    columns = np.hstack([position, shift, angles]).T
+    return dict(zip([label for group in labels for label in group], columns, strict=True))
 
 
 class Features:

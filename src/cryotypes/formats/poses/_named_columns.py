@@ -282,7 +282,6 @@ def encode(particles: Particles, euler: bool, path: Path) -> pl.DataFrame:
     axes = POSITION[:2] if flat and not particles.position[:, 2].any() else POSITION
     add(axes, encode_position(particles.position, CRYOTYPES.place, 1.0))
     if particles.shift is not None:
-        assert CRYOTYPES.offset is not None
         add(SHIFT, encode_shift(particles.shift, CRYOTYPES.offset, 1.0))
     if particles.orientation is not None and euler:
         add(EULER, encode_orientation(particles.orientation, RELION_3_0.turn).reshape(-1, 3))

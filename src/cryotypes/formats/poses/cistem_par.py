@@ -87,7 +87,6 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> list[PoseSet]:
             "pixel_spacing= (--pixel-spacing)",
             path,
         )
-    assert CISTEM.offset is not None
     particles = Particles(
         position=np.zeros((n, 3)),
         experiments=[strip_path_and_suffix(path.name)],

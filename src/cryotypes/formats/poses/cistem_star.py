@@ -109,7 +109,6 @@ def read(
         raise ReadError(f"expected one loop of cisTEM's particles, found {len(blocks)}", path)
     rows = _Rows(path, blocks[0].table, pixel_spacing)
     offset = CISTEM.offset
-    assert offset is not None
     position = rows.vectors(_POSITIONS)
     if position is None and rows.table.height:
         warn_of_no_positions(path, f"{_POSITIONS[0]}, …")
@@ -264,7 +263,6 @@ def _table(particles: Particles, report: LossReport, first_pixel: int | None) ->
 def _poses(particles: Particles, place: Place) -> dict[str, Any]:
     spacing, offset = particles.spacing[:, None], CISTEM.offset
     columns: dict[str, Any] = {}
-    assert offset is not None
     if particles.orientation is not None:
         angles = encode_orientation(particles.orientation, CISTEM.turn)
         columns |= dict(zip(_ANGLES, angles.T, strict=True))

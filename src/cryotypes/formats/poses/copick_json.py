@@ -96,7 +96,6 @@ def read(
     keys = [str(name) for name in features.columns]
     if matrices is not None:
         offset = COPICK.offset
-        assert offset is not None
         shift = decode_shift(matrices[:, :3, 3], offset, spacing or 1.0)
         turns = points.rotations(matrices[:, :3, :3], _MATRIX)
         trusted = content.get("trust_orientation") is not False
@@ -296,7 +295,6 @@ def _rows(
     elif n:
         report.lost["orientation"] = "unknown, written as no rotation that is not to be trusted"
     if particles.shift is not None:
-        assert COPICK.offset is not None
         matrices[:, :3, 3] = encode_shift(particles.shift, COPICK.offset, spacing)
     lose_features(particles, written, report)
     places = encode_position(particles.position, COPICK.place, spacing).tolist()

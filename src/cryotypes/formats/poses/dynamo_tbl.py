@@ -22,8 +22,6 @@ from cryotypes.conventions import (
     decode_orientation,
     decode_position,
     decode_shift,
-    encode_position,
-    encode_shift,
 )
 from cryotypes.formats.shared.declaration import Format, Head
 from cryotypes.formats.shared.files import read_text
@@ -116,7 +114,6 @@ def read(
     place = _fixed_columns.count_from(CONVENTION.place, corner_offset)
     codes, experiments, numbers = decode_numbers(columns["tomo"], path, tomogram_names, "tomo (20)")
     offset = CONVENTION.offset
-    assert offset is not None
     spacing = _spacing(columns, table.height, pixel_spacing)
     pixel = spacing[:, None]
     particles = Particles(
@@ -188,16 +185,8 @@ def write(
     features = _fixed_columns.Features(particles, report)
     columns = _columns(particles, features, report)
     place = _fixed_columns.count_from(CONVENTION.place, corner_offset)
-    offset = CONVENTION.offset
-    assert offset is not None
-    pixel = particles.spacing[:, None]
-    poses = {
-        POSITION: encode_position(particles.position, place, pixel),
-        SHIFT: encode_shift(_fixed_columns.shift_or_zero(particles, report), offset, pixel),
-        ANGLES: _fixed_columns.angles_or_zero(particles, CONVENTION.turn, report),
-    }
-    for names, values in poses.items():
-        columns.update(zip(names, values.T, strict=True))
+    labels = (POSITION, SHIFT, ANGLES)
+    columns |= _fixed_columns.pose_columns(particles, CONVENTION, place, labels, report)
     columns["tomo"] = np.array(numbers, dtype=np.int64)[particles.codes]
     columns["apix"] = particles.spacing
     if not len(particles) and any(poses.pixel_spacing for poses in data):

@@ -23,8 +23,6 @@ from cryotypes.conventions import (
     decode_orientation,
     decode_position,
     decode_shift,
-    encode_position,
-    encode_shift,
 )
 from cryotypes.errors import ReadError, WriteError
 from cryotypes.formats.shared.declaration import Format, Head
@@ -118,7 +116,6 @@ def read(
         rows["tomo_num"], path, tomogram_names, "tomo_num (5)"
     )
     offset = CONVENTION.offset
-    assert offset is not None
     spacing = np.full(len(values), float(pixel_spacing or 0))
     pixel = spacing[:, None]
     particles = Particles(
@@ -207,23 +204,16 @@ def write(
         index_base = _fixed_columns.as_read(particles, "index_base")
     numbers = _fixed_columns.tomogram_numbers(particles, report, _LARGEST, tomogram_names)
     place = _fixed_columns.count_from(CONVENTION.place, index_base)
-    offset = CONVENTION.offset
-    assert offset is not None
     rows = _columns(particles, report, path)
     rows["tomo_num"] = np.array(numbers, dtype=np.int64)[particles.codes]
-    pixel = particles.spacing[:, None]
-    poses = {
-        POSITION: encode_position(particles.position, place, pixel),
-        SHIFT: encode_shift(_fixed_columns.shift_or_zero(particles, report), offset, pixel),
-        ANGLES: _fixed_columns.angles_or_zero(particles, CONVENTION.turn, report),
-    }
-    for names, values in poses.items():
-        rows.update(zip(names, values.T, strict=True))
+    labels = (POSITION, SHIFT, ANGLES)
+    rows |= _fixed_columns.pose_columns(particles, CONVENTION, place, labels, report)
     with np.errstate(over="ignore"):
         array = np.stack([rows[name] for name in ROWS], axis=1).astype("<f4")
     for field, names in (("position", POSITION), ("shift", SHIFT)):
         written = array[:, [ROWS.index(name) for name in names]].astype(float)
-        _report_rounding(field, poses[names], written, report, path)
+        exact = np.stack([rows[name] for name in names], axis=1)
+        _report_rounding(field, exact, written, report, path)
     header = _fixed_columns.as_read(particles, "header") or bytes(_HEADER - 16)
     with writing_with_map(path, overwrite, particles.experiments, numbers) as file:
         file.write(struct.pack("<4B3i", 6, 0, 0, 5, len(ROWS), len(array), 1))

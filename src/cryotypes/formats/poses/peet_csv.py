@@ -125,7 +125,6 @@ def read(
             path,
         )
     convention = conventions.PEET
-    assert convention.offset is not None
     rest = [i for i in range(_WIDTH) if i not in _OFFSETS + _ANGLES]
     spacing = np.full(len(table), float(pixel_spacing or points.pixel_spacing))
     pixel = spacing[:, None]
@@ -298,7 +297,6 @@ def _columns(particles: Particles, names: list[str], report: LossReport) -> list
     """Return the 20 columns in order."""
     n = len(particles)
     convention = conventions.PEET
-    assert convention.offset is not None
     features = particles.features if particles.features is not None else pd.DataFrame()
     table: list[Any] = [np.zeros(n, dtype=np.int64)] * _WIDTH
     defaults = {"CCC": np.ones(n, dtype=np.int64), "pIndex": np.arange(1, n + 1)}

@@ -98,7 +98,6 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> list[PoseSet]:
     origins = ["" if pick is None else pick.get("Origin", "") for pick in picks]
     codes, names = factorize([origin or unnamed for origin in origins])
     features, order = _features(particles)
-    assert PYTOM.offset is not None
     spacing = np.full((n, 1), pixel_spacing or 0.0)
     located = places is not None or not n
     if not located:
@@ -291,7 +290,6 @@ def _lines(particles: Particles, texts: dict[str, list[str | None]], own: dict[s
     if particles.orientation is not None:
         angles = encode_orientation(particles.orientation, PYTOM.turn).reshape(-1, 3)
     if particles.shift is not None:
-        assert PYTOM.offset is not None
         shifts = encode_shift(particles.shift, PYTOM.offset, particles.spacing[:, None])
     places = encode_position(particles.position, PYTOM.place, particles.spacing[:, None])
     stated = [name.removeprefix(RAW) for name in texts if name.startswith(RAW)]

@@ -23,8 +23,6 @@ from cryotypes.conventions import (
     decode_orientation,
     decode_position,
     decode_shift,
-    encode_position,
-    encode_shift,
 )
 from cryotypes.errors import ReadError, WriteError
 from cryotypes.formats.shared.declaration import Format, Head
@@ -150,7 +148,6 @@ def _shift(
     table: pl.DataFrame, spacing: NDArray[np.float64], path: Path
 ) -> NDArray[np.float64] | None:
     written = _vectors(table, SHIFT, path)
-    assert CONVENTION.offset is not None
     return None if written is None else decode_shift(written, CONVENTION.offset, spacing[:, None])
 
 
@@ -193,18 +190,10 @@ def write(
         index_base = _fixed_columns.as_read(particles, "index_base")
     numbers = _fixed_columns.tomogram_numbers(particles, report, _LARGEST, tomogram_names)
     place = _fixed_columns.count_from(CONVENTION.place, index_base)
-    assert CONVENTION.offset is not None
-    shift = _fixed_columns.shift_or_zero(particles, report)
     columns = _columns(particles, report, path)
     columns["tomo_num"] = np.array(numbers, dtype=np.int64)[particles.codes]
-    pixel = particles.spacing[:, None]
-    poses = {
-        POSITION: encode_position(particles.position, place, pixel),
-        SHIFT: encode_shift(shift, CONVENTION.offset, pixel),
-        ANGLES: _fixed_columns.angles_or_zero(particles, CONVENTION.turn, report),
-    }
-    for names, values in poses.items():
-        columns.update(zip(names, values.T, strict=True))
+    labels = (POSITION, SHIFT, ANGLES)
+    columns |= _fixed_columns.pose_columns(particles, CONVENTION, place, labels, report)
     with writing_with_map(path, overwrite, particles.experiments, numbers) as file:
         _write_table(file, pl.DataFrame({name: columns[name] for name in LABELS}))
     return report

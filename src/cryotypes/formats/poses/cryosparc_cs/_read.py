@@ -204,7 +204,6 @@ class Rows:
         known = (spacing > 0) & ~np.isnan(image)
         image = np.where(known, image, 1.0)[:, None]
         spacing = np.where(known, spacing, 1.0)[:, None]
-        assert CRYOSPARC.offset is not None
         written = np.pad(written, ((0, 0), (0, 1)))
         return decode_shift(written, CRYOSPARC.offset, spacing, None, image)
 

@@ -296,7 +296,6 @@ class _Writer:
             shift = np.zeros((len(particles), 3))
         image = self._image_spacing(group)
         known = (particles.spacing > 0) & (image > 0)
-        assert CRYOSPARC.offset is not None
         written = encode_shift(
             shift,
             CRYOSPARC.offset,

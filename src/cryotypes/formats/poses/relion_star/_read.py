@@ -323,14 +323,12 @@ class Rows:
         written = self.vectors(labels.ORIGINS_ANGSTROM)
         if written is not None:
             offset = self.dialect.convention.offset
-            assert offset is not None
             spacing: Any = self.need_spacing("origins") if written.any() else 1.0
             return decode_shift(written, offset, spacing, frame)
         written = self.vectors(labels.ORIGINS_PIXEL)
         if written is None:
             return None
         offset = labels.DIALECTS["3.0"].convention.offset
-        assert offset is not None
         image = self.columns.image_spacing()
         if image is None or (self.spacing <= 0).any():
             return decode_shift(written, offset, 1.0, frame)

@@ -260,6 +260,12 @@ def write(
     LossReport
         What was kept, converted, assumed and lost.
 
+    Raises
+    ------
+    OSError, FormatError
+        FileExistsError without ``overwrite``; WriteError if the data do not fit the format; see
+        `cryotypes.errors`.
+
     Warns
     -----
     LossWarning

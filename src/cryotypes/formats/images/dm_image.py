@@ -156,8 +156,6 @@ def read(
 
     Raises
     ------
-    OSError
-        Python's own, if the file is missing or cannot be read.
     ReadError
         If it is cut, damaged or no DM file; if its image is complex, in colour, or a spectrum; if
         it has several images and ``index`` does not choose.

@@ -94,8 +94,6 @@ def read(
 
     Raises
     ------
-    OSError
-        Python's own, if the file is missing or cannot be read.
     ReadError
         If it is cut, damaged, or not an EM file.
     """
@@ -148,8 +146,6 @@ def write(
 
     Raises
     ------
-    FileExistsError
-        If the file exists and ``overwrite`` is False.
     WriteError
         If values do not fit the dtype, or the shape is not that of an image, a volume or a stack.
     """

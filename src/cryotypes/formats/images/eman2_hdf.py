@@ -87,8 +87,6 @@ def read(
 
     Raises
     ------
-    OSError
-        Python's own, if the file is missing or cannot be read.
     ReadError
         If it is damaged or not EMAN2's, if images differ in size, or if volumes are several.
     MissingPackageError
@@ -304,8 +302,6 @@ def write(
 
     Raises
     ------
-    FileExistsError
-        If the file exists and ``overwrite`` is False.
     WriteError
         If the data are complex, or the shape is not that of an image, a volume or a stack.
     MissingPackageError

@@ -65,8 +65,6 @@ def read(
 
     Raises
     ------
-    OSError
-        Python's own, if the file is missing or cannot be read.
     ReadError
         If it is damaged, or not exactly one dataset may be meant; the message lists them.
     MissingPackageError

@@ -87,8 +87,6 @@ def read(
 
     Raises
     ------
-    OSError
-        Python's own, if the file is missing or cannot be read.
     ReadError
         If it is cut, damaged, not SPIDER's, a Fourier transform, a stack of volumes, or a stack
         with an index.

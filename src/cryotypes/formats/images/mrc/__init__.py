@@ -87,8 +87,6 @@ def read(
 
     Raises
     ------
-    OSError
-        Python's own, if the file is missing or cannot be read.
     ReadError
         If it is cut, damaged, not an MRC file, or of a mode that cannot be read.
 
@@ -234,8 +232,6 @@ def write(
 
     Raises
     ------
-    FileExistsError
-        If the file exists and ``overwrite`` is False.
     WriteError
         If values do not fit the dtype, or the shape is not that of an image, a volume or a stack.
     """

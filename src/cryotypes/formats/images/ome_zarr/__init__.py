@@ -94,8 +94,6 @@ def read(
 
     Raises
     ------
-    OSError
-        Python's own, if the directory is missing or cannot be read.
     ReadError
         If the metadata are damaged, or are not those of an image.
     MissingPackageError
@@ -311,8 +309,6 @@ def write(
 
     Raises
     ------
-    FileExistsError
-        If the directory exists and ``overwrite`` is False.
     WriteError
         If values do not fit the dtype, or the shape is not that of an image, a volume or a stack.
     MissingPackageError

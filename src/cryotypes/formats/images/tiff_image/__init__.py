@@ -90,8 +90,6 @@ def read(
 
     Raises
     ------
-    OSError
-        Python's own, if the file is missing or cannot be read.
     ReadError
         If it is cut, damaged or no TIFF file; if pages differ in size, or are in colour; if it is
         an EER movie. Also later, if a compressed page turns out to be damaged.
@@ -308,8 +306,6 @@ def write(
 
     Raises
     ------
-    FileExistsError
-        If the file exists and ``overwrite`` is False.
     MissingPackageError
         Without tifffile; or imagecodecs, if ``compression`` is asked for.
     WriteError

@@ -280,7 +280,11 @@ class _Assembly:
         if self.given is not None:
             return float(self.given)
         value = row.get(TILT_PIXEL)
-        return float(value) if isinstance(value, (int, float)) and value > 0 else 0.0
+        if not (isinstance(value, (int, float)) and value > 0):
+            return 0.0
+        if value == float("inf"):
+            raise ReadError(f"expected a finite number as {TILT_PIXEL}, found {value}", self.path)
+        return float(value)
 
 
 def _numbers(table: pl.DataFrame, label: str, path: Path, block: Block) -> Any:

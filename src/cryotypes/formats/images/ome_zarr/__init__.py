@@ -195,7 +195,8 @@ def _open(path: Path, level: Level, zarr_format: int) -> Any:
                 path,
             ) from error
         raise ReadError(f"level {level.path!r} is damaged ({error})", path) from error
-    if dtype.kind not in "biufc" or 0 in shape:
+    huge = math.prod(shape) * dtype.itemsize >= 1 << 63  # no computer counts so many bytes
+    if dtype.kind not in "biufc" or 0 in shape or huge:
         raise ReadError(f"expected numbers, found {dtype} of shape {shape}", path)
     return array
 

@@ -45,6 +45,7 @@ def by_mypy(folder: Path) -> list[tuple[str, str]]:
     """File and message of each error."""
     run = subprocess.run(
         [sys.executable, "-m", "mypy", "--strict", "--output", "json"]
+        + ["--cache-dir", str(folder / "cache")]  # of no other run
         + ["--python-executable", sys.executable, *map(str, sorted(folder.glob("*.py")))],
         cwd=README.parent,
         env={**os.environ, "MYPYPATH": os.pathsep.join(PATHS)},

@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ._option_text import understood
 from ._progress import listener, listening, part
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .loss import LossReport
     from .poseset import PoseSet, PoseSetProtocol
 
-    Writable = PoseSetProtocol | ImageProtocol | DataFrame
+    Writable: TypeAlias = PoseSetProtocol | ImageProtocol | DataFrame
 
 # What a suffix means for writing where several formats have it.
 _USUAL = {

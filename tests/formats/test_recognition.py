@@ -211,7 +211,9 @@ def test_an_import_list_is_followed(save, tmp_path):
         "P3": [[4, 5, 6]],
     }
     (tmp_path / "coords" / "more.txt").unlink()
-    with pytest.raises(ReadError, match=r"coordinates of 'P1' are in 'coords/more.txt', which"):
+    with pytest.raises(
+        ReadError, match=r"the file of coordinates of 'P1' is 'coords/more.txt', which"
+    ):
         ct.read_poses(path)
 
 
@@ -276,7 +278,7 @@ def test_positions_that_are_not_there_are_not_invented(save, tmp_path):
     told = CliRunner().invoke(
         main, ["convert", str(path), str(tmp_path / "d.star"), "--report", "--pixel-spacing", "2"]
     )
-    assert "kept: experiment_id" in told.stdout
+    assert "kept: orientation, experiment_id" in told.stdout
     assert "kept: position" not in told.stdout
 
 

@@ -363,7 +363,6 @@ def _orientation(
         return None
     from scipy.spatial.transform import Rotation
 
-    report.kept.append("orientation")
     if len(known) < len(posesets):
         blank = next(p.experiment_id for p in posesets if p.orientation is None)
         report.lost["orientation"] = f"unknown for experiment {blank!r}, written as no rotation"
@@ -402,6 +401,8 @@ def _account(
             if particles.features is not None:
                 particles.features = lose_images(particles.features, MOVED, report)
         particles.position, particles.shift = particles.center, None
+    if particles.orientation is not None:
+        report.kept.append("orientation")
     if "experiment_id" in keeps:
         report.kept.append("experiment_id")
     elif len(particles.experiments) > 1:

@@ -211,9 +211,7 @@ def test_an_import_list_is_followed(save, tmp_path):
         "P3": [[4, 5, 6]],
     }
     (tmp_path / "coords" / "more.txt").unlink()
-    with pytest.raises(
-        ReadError, match=r"the file of coordinates of 'P1' is 'coords/more.txt', which"
-    ):
+    with pytest.raises(ReadError, match=r"coordinates of 'P1' is 'coords/more.txt', which"):
         ct.read_poses(path)
 
 

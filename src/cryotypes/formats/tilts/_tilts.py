@@ -382,6 +382,8 @@ def one_experiment(
 
 
 def _account(tilts: Tilts, data: pd.DataFrame, keeps: frozenset[str], report: LossReport) -> None:
+    if "pixel_spacing" in keeps and report.lost.pop("pixel_spacing", ""):
+        report.kept.append("pixel_spacing")
     report.kept += [name for name in (*Labels.ROTATION, *Labels.SHIFT) if name in keeps]
     if "rotation_x" not in keeps:
         lose_rotation_x(tilts, data, report)

@@ -81,8 +81,11 @@ def test_commands_print_through_one_door():
 
 
 CHILD = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
+# what started the tests, such as nohup, may ignore them
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import cryotypes.conversion
 from cryotypes.cli import main
 from cryotypes.formats.shared.files import writing

@@ -199,12 +199,7 @@ LOCATED = "located"  # in metadata: False if the file has no positions, and they
 
 
 def warn_of_no_positions(path: Path, labels: str) -> None:
-    """Warn that a file of particles has no positions where others of its format have some.
-
-    Warns
-    -----
-    GuessWarning
-    """
+    """Warn that a file of particles has no positions where others of its format have some."""
     warnings.warn(
         f"{path}: the particles have no positions ({labels}); they are given as 0 0 0, which is no "
         "place: read the file that they were extracted from, if positions matter",

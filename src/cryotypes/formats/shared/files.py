@@ -176,10 +176,6 @@ def warn_if_cut(text: bytes, path: Path) -> None:
     text : bytes
         The content, or the end of it.
     path : Path
-
-    Warns
-    -----
-    GuessWarning
     """
     last = text[text.rfind(b"\n") + 1 :]
     if last.strip() and not last.startswith(b"#"):

@@ -414,12 +414,7 @@ def stack_order(data: pd.DataFrame, path: Path) -> NDArray[np.int64]:
 
 
 def doubt_order(data: pd.DataFrame, path: Path) -> None:
-    """Warn of rows that become the order of a stack, and hardly are.
-
-    Warns
-    -----
-    GuessWarning
-    """
+    """Warn of rows that become the order of a stack, and hardly are."""
     for name, part in data.groupby(Labels.EXPERIMENT_ID, sort=False):
         steps = np.diff(part[Labels.ROTATION_Y].to_numpy(dtype=float))
         if (steps > 0).any() and (steps < 0).any():

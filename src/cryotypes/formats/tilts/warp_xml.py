@@ -144,12 +144,7 @@ def read(path: Path, *, pixel_spacing: float | None = None) -> pd.DataFrame:
 
 
 def _doubt_centres(sizes: Mapping[str, tuple[int, ...]], path: Path) -> None:
-    """Warn of odd sizes, whose centres are half a pixel from ours.
-
-    Warns
-    -----
-    GuessWarning
-    """
+    """Warn of odd sizes, whose centres are half a pixel from ours."""
     odd = [
         f"{what} of {' × '.join(map(str, sizes[key]))} px"
         for key, what in (("tomogram_dimensions", "volume"), ("tilt_image_dimensions", "images"))

@@ -36,7 +36,7 @@ def encode(value: Any) -> Any:
         return [encode(item) for item in value]
     if type(value) is dict:
         return _encode_dict(value)
-    for kind, (tag, to_json, _) in _KINDS.items():
+    for kind, (tag, to_json, _) in _TAGS.items():
         if isinstance(value, kind):
             return {tag: to_json(value)}
     raise TypeError(f"{type(value).__module__}.{type(value).__qualname__}")
@@ -165,7 +165,7 @@ def _decode_time(content: Any) -> pd.Timestamp:
 
 
 # Kinds, in the order in which they are asked for: tag, to JSON, from JSON.
-_KINDS: dict[Any, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
+_TAGS: dict[Any, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
     np.generic: ("$scalar", _encode_array, lambda content: _decode_array(content)[()]),
     np.ndarray: ("$array", _encode_array, _decode_array),
     pd.DataFrame: ("$table", _encode_table, _decode_table),
@@ -192,4 +192,4 @@ _KINDS: dict[Any, tuple[str, Callable[[Any], Any], Callable[[Any], Any]]] = {
         lambda content: {decode(key): decode(item) for key, item in content},
     ),
 }
-_BY_TAG = {tag: from_json for tag, _, from_json in _KINDS.values()}
+_BY_TAG = {tag: from_json for tag, _, from_json in _TAGS.values()}

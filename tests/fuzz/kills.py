@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import pickle
 import random
@@ -86,6 +87,10 @@ def _forked(directory: Path, function: Callable[[], Any]) -> Any:
 
 def _both(name: str, directory: Path) -> tuple[Any, str]:
     format = known_formats()[name]
+    with warnings.catch_warnings():  # old packages deprecate others as they are imported
+        warnings.simplefilter("ignore")
+        for package in format.needs:
+            importlib.import_module(package)
     subject = Subject(format, {}, WRITE.get(name, {}), directory / "try")
     if format.kind == "image":
         cases = [Image(np.full((32, 64, 64), n, "f4"), "TS_01", 2.5) for n in (1, 2)]

@@ -235,8 +235,8 @@ def writing_with_map(
 ) -> Iterator[IO[bytes]]:
     """Give a binary file that becomes ``path``, and write the map of its numbers beside it.
 
-    No map is written if every name is just its number, unless an old map says otherwise; and
-    none if the old one says the same.
+    No map is written if every name is just its number, unless an old map says otherwise. An old one
+    that says the same stays as it is.
 
     Raises
     ------
@@ -246,13 +246,15 @@ def writing_with_map(
         If a name cannot stand in a map.
     """
     end_interrupted(path)
-    text = _map_needed(path, experiments, numbers)
-    others = {} if text is None else {map_path(path): text.encode()}
+    names = _map_needed(path, experiments, numbers, overwrite)
+    others = {} if names is None else {map_path(path): names}
     with writing_together(path, others, overwrite) as file:
         yield file
 
 
-def _map_needed(path: Path, experiments: Sequence[str], numbers: Sequence[int]) -> str | None:
+def _map_needed(
+    path: Path, experiments: Sequence[str], numbers: Sequence[int], overwrite: bool
+) -> bytes | None:
     named = [name or str(n) for name, n in zip(experiments, numbers, strict=True)]
     beside = map_path(path)
     if beside == path:
@@ -268,6 +270,6 @@ def _map_needed(path: Path, experiments: Sequence[str], numbers: Sequence[int]) 
         known = read_number_map(beside) if beside.is_file() else {}
     except ReadError:
         known = {}
-    if name_numbers(numbers, known) == named:
-        return None
-    return text or "".join(f"{number} {number}\n" for number in sorted(numbers))
+    if name_numbers(numbers, known) == named:  # with the list, lest another replaces it meanwhile
+        return beside.read_bytes() if overwrite and beside.is_file() else None
+    return (text or "".join(f"{number} {number}\n" for number in sorted(numbers))).encode()
